@@ -1,0 +1,54 @@
+"""Exceptions of the package: each is also the built-in exception a caller would expect.
+
+A message says what was given, what is allowed, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class CrestedLikeError(Exception):
+    """Base of every error raised on purpose by this package."""
+
+
+class BackendError(CrestedLikeError, ImportError):
+    """The wanted Keras backend, or an optional dependency, is not installed."""
+
+
+class UnknownModelError(CrestedLikeError, LookupError):
+    """No registry entry has this name or alias."""
+
+
+class RegistryError(CrestedLikeError, ValueError):
+    """A registry file is malformed; names file, entry and key."""
+
+
+class FetchError(CrestedLikeError, OSError):
+    """A model file could not be downloaded, verified, unpacked or stored."""
+
+
+class ModelFileError(CrestedLikeError, ValueError):
+    """A file is no Keras model, or not the model its name promises."""
+
+
+class CheckpointError(CrestedLikeError, ValueError):
+    """A foreign checkpoint or its parameter file cannot be converted as it is."""
+
+
+class SequenceError(CrestedLikeError, ValueError):
+    """A sequence has letters that are not DNA, or the wrong length or shape."""
+
+
+class RegionError(CrestedLikeError, ValueError):
+    """A region, BED line or chromosome name is malformed or off the genome."""
+
+
+class TrackError(CrestedLikeError, ValueError):
+    """Tracks were asked for that the model does not have, or that its card does not describe."""
+
+
+class GeometryError(CrestedLikeError, ValueError):
+    """A model's input and output lengths do not fit together, or a position lies outside them."""
+
+
+class DatasetError(CrestedLikeError, ValueError):
+    """Training data are malformed, truncated, or disagree with their statistics."""

@@ -1,0 +1,36 @@
+"""What one does with a model. Lazy: importing ``tl.zoo`` pulls in nothing else."""
+
+from __future__ import annotations
+
+import importlib
+
+from crested_like._backend import require_backend
+
+require_backend()
+
+#: Public name -> module it lives in.
+_HOMES = {
+    "zoo": None,
+    "losses": None,
+    "metrics": None,
+    "Geometry": "_geometry",
+    "geometry": "_geometry",
+    "embed": "_embed",
+    "predict": "_predict",
+    "predict_regions": "_regions",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'crested_like.tl' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home is None:
+        return importlib.import_module(f"crested_like.tl.{name}")
+    return getattr(importlib.import_module(f"crested_like.tl.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
