@@ -1,0 +1,20 @@
+"""Serializable Keras layers and activations, written with ``keras.ops`` alone.
+
+Imported as soon as keras is, so that ``keras.models.load_model`` finds them by name.
+"""
+
+from crested_like.layers.activations import gelu_erf, gelu_sigmoid, gelu_tanh
+from crested_like.layers.attention import MultiheadAttention
+from crested_like.layers.pooling import AttentionPool1D
+from crested_like.layers.rotary import RotaryAttention
+from crested_like.layers.upsampling import SeparableUpsampling1D
+
+__all__ = [
+    "AttentionPool1D",
+    "MultiheadAttention",
+    "RotaryAttention",
+    "SeparableUpsampling1D",
+    "gelu_erf",
+    "gelu_sigmoid",
+    "gelu_tanh",
+]

@@ -1,0 +1,90 @@
+"""Softmax attention over blocks of queries, so that no array of (heads, T, 2 T) ever exists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+#: Queries in a block: large enough for full-speed matrix products, small enough for the logits to stay near the cache.
+QUERY_BLOCK = 512
+
+
+def split_heads(x: Any, heads: int) -> Any:
+    """``(B, T, heads * D) -> (B, heads, T, D)``; the head is the outer part of the channel axis."""
+    batch, length = ops.shape(x)[0], x.shape[1]
+    return ops.transpose(ops.reshape(x, (batch, length, heads, x.shape[2] // heads)), (0, 2, 1, 3))
+
+
+def merge_heads(x: Any) -> Any:
+    """``(B, heads, T, D) -> (B, T, heads * D)``."""
+    x = ops.transpose(x, (0, 2, 1, 3))
+    return ops.reshape(x, (ops.shape(x)[0], x.shape[1], x.shape[2] * x.shape[3]))
+
+
+def attend(queries: Any, keys: Any, values: Any, *, relative: RelativeTerm | None = None, dropout: Any = None) -> Any:
+    """Attention ``softmax(queries keys' + relative) values``, a block of queries at a time.
+
+    Parameters
+    ----------
+    queries, keys, values
+        ``(B, H, T, K)``, ``(B, H, T, K)`` and ``(B, H, T, V)``; queries already scaled.
+    relative
+        Adds logits that depend on the distance between key and query.
+    dropout
+        Applied to the attention weights.
+
+    Returns
+    -------
+    tensor
+        ``(B, H, T, V)``. The softmax is taken in float32.
+    """
+    length = queries.shape[2]
+    keys = ops.transpose(keys, (0, 1, 3, 2))
+    outputs = []
+    for start in range(0, length, QUERY_BLOCK):
+        stop = min(start + QUERY_BLOCK, length)
+        logits = ops.matmul(queries[:, :, start:stop], keys)
+        if relative is not None:
+            logits = logits + relative(start, stop)
+        weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), values.dtype)
+        if dropout is not None:
+            weights = dropout(weights)
+        outputs.append(ops.matmul(weights, values))
+    return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=2)
+
+
+class RelativeTerm:
+    """Logits ``queries[i] . keys[j - i + T - 1]`` for blocks of queries ``i`` and all keys ``j``.
+
+    Parameters
+    ----------
+    queries
+        ``(B or 1, H, T, K)``.
+    keys
+        ``(H, K, 2 T - 1)``: column m belongs to distance ``m - (T - 1)``.
+    """
+
+    def __init__(self, queries: Any, keys: Any) -> None:
+        self.queries, self.keys = queries, keys
+        self.length = queries.shape[2]
+
+    def __call__(self, start: int, stop: int) -> Any:
+        # queries start..stop-1 meet distances 1-stop .. T-1-start only
+        first = self.length - stop
+        logits = ops.matmul(self.queries[:, :, start:stop], self.keys[:, :, first : 2 * self.length - 1 - start])
+        return relative_shift(logits, self.length)
+
+
+def relative_shift(logits: Any, length: int) -> Any:
+    """Move column ``j - i + rows - 1`` of row ``i`` to column ``j``.
+
+    ``(B, H, rows, length + rows - 1) -> (B, H, rows, length)``. Dropping the first ``rows - 1`` of the flattened
+    entries and reading rows that are one shorter slides each row by one against the one before: no gather.
+    """
+    batch, heads, rows, width = ops.shape(logits)[0], *logits.shape[1:]
+    if rows == 1:
+        return logits
+    flat = ops.reshape(logits, (batch, heads, rows * width))
+    flat = flat[:, :, rows - 1 : rows * width - 1]
+    return ops.reshape(flat, (batch, heads, rows, width - 1))[:, :, :, :length]

@@ -1,0 +1,254 @@
+"""Multi-head attention with relative positions, as in Enformer and Borzoi."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from crested_like._checks import fraction, int_at_least, one_of, positive_int
+from crested_like.layers import positions
+from crested_like.layers._blocked import RelativeTerm, attend, merge_heads, split_heads
+from crested_like.layers._initializers import fresh
+from crested_like.layers._register import serializable
+
+BASES = ("central_mask", "enformer")
+
+
+@serializable("MultiheadAttention", formerly=("crested>MultiheadAttention", "MultiheadAttention"))
+class MultiheadAttention(keras.layers.Layer):
+    """Self-attention whose logits also depend on the distance between key and query.
+
+    ``(B, T, C) -> (B, T, heads * value_size)``. With ``q`` scaled by ``key_size^-0.5``, learned biases ``u`` and ``w``
+    and features ``p`` of distance ``d = j - i``, the logits are ``(q_i + u) . k_j + (q_i + w) . (p_d W_r)``
+    (Avsec et al. 2021, Methods, after Dai et al. 2019).
+
+    Parameters
+    ----------
+    heads, key_size, value_size
+        Number of heads, and channels of each in queries and keys, and in values.
+    position_basis
+        ``"central_mask"`` (Borzoi) or ``"enformer"`` (exponential, central mask and gamma).
+    num_position_features
+        Columns of the position table; 0 leaves the relative term out. Default: the largest even number (multiple of
+        6 for Enformer's) up to ``value_size``.
+    position_length
+        Length that the central masks are made for; default the length at which the layer is built.
+    gamma_axis
+        Normalisation of Enformer's gamma features: over ``"positions"`` (published) or ``"features"`` (ports).
+    symmetric
+        Leave the features that are signed by direction out.
+    content_position_bias
+        Whether the query enters the relative term, or only its bias ``w``.
+    scale_queries
+        Scale queries by ``key_size^-0.5``.
+    qkv_width
+        1 projects with dense layers; more with separable convolutions of this width.
+    attention_dropout, position_dropout
+        Rates on the attention weights and on the position features, in training.
+    kernel_initializer, output_initializer
+        Initial values of the projections and biases, and of the output projection.
+    l2_scale
+        L2 penalty on all kernels of the layer.
+
+    Raises
+    ------
+    ValueError
+        If built on an unknown length, or if the features do not divide into the families of the basis.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        key_size: int,
+        value_size: int,
+        position_basis: str = "central_mask",
+        num_position_features: int | None = None,
+        position_length: int | None = None,
+        gamma_axis: str = "positions",
+        symmetric: bool = False,
+        content_position_bias: bool = True,
+        scale_queries: bool = True,
+        qkv_width: int = 1,
+        attention_dropout: float = 0.05,
+        position_dropout: float = 0.01,
+        kernel_initializer: Any = "he_normal",
+        output_initializer: Any = "zeros",
+        l2_scale: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.heads = positive_int("heads", heads)
+        self.key_size = positive_int("key_size", key_size)
+        self.value_size = positive_int("value_size", value_size)
+        self.position_basis = one_of("position_basis", position_basis, BASES)
+        self.symmetric = bool(symmetric)
+        if num_position_features is None:
+            multiple = (1 if symmetric else 2) * (3 if position_basis == "enformer" else 1)
+            num_position_features = self.value_size // multiple * multiple
+        self.num_position_features = int_at_least("num_position_features", num_position_features, 0)
+        self.position_length = None if position_length is None else positive_int("position_length", position_length)
+        self.gamma_axis = one_of("gamma_axis", gamma_axis, ("positions", "features"))
+        self.content_position_bias = bool(content_position_bias)
+        self.scale_queries = bool(scale_queries)
+        self.qkv_width = positive_int("qkv_width", qkv_width)
+        self.attention_dropout = fraction("attention_dropout", attention_dropout)
+        self.position_dropout = fraction("position_dropout", position_dropout)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.output_initializer = keras.initializers.get(output_initializer)
+        self.l2_scale = float(l2_scale)
+
+    def build(self, input_shape: tuple) -> None:
+        _, length, channels = input_shape
+        if length is None:
+            raise ValueError(
+                f"MultiheadAttention '{self.name}' needs a known number of positions; got the shape {input_shape}. "
+                "Give the network's input a fixed length."
+            )
+        # the table depends on the length, and JAX's predict checks nothing else
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={1: length, 2: channels})
+        # the order of weights and the names of sub-layers are the file format
+        bias_shape = (1, self.heads, 1, self.key_size)
+        self.content_bias = self._bias("r_w_bias", bias_shape)
+        if self.num_position_features:
+            self.position_bias = self._bias("r_r_bias", bias_shape)
+        key_width, value_width = self.heads * self.key_size, self.heads * self.value_size
+        self._q_layer = self._projection("q_layer", key_width)
+        self._k_layer = self._projection("k_layer", key_width)
+        self._v_layer = self._projection("v_layer", value_width)
+        for layer in (self._q_layer, self._k_layer, self._v_layer):
+            layer.build(input_shape)
+        self._embedding_layer = keras.layers.Dense(
+            value_width,
+            kernel_initializer=self.output_initializer,
+            kernel_regularizer=self._penalty(),
+            name="embedding_layer",
+            dtype=self.dtype_policy,
+        )
+        self._embedding_layer.build((None, length, value_width))
+        if self.num_position_features:
+            self._position_table = self._features(length)
+            self._r_k_layer = self._dense("r_k_layer", key_width, dtype="float32")
+            self._r_k_layer.build((None, self.num_position_features))
+            self._position_dropout = keras.layers.Dropout(self.position_dropout, dtype="float32")
+        self._attention_dropout = keras.layers.Dropout(self.attention_dropout, dtype=self.dtype_policy)
+        super().build(input_shape)
+
+    def _bias(self, name: str, shape: tuple[int, ...]) -> Any:
+        return self.add_weight(name=name, shape=shape, initializer=fresh(self.kernel_initializer))
+
+    def _penalty(self) -> Any:
+        return keras.regularizers.L2(self.l2_scale) if self.l2_scale else None
+
+    def _dense(self, name: str, units: int, dtype: Any) -> keras.layers.Layer:
+        return keras.layers.Dense(
+            units,
+            use_bias=False,
+            kernel_initializer=fresh(self.kernel_initializer),
+            kernel_regularizer=self._penalty(),
+            name=name,
+            dtype=dtype,
+        )
+
+    def _projection(self, name: str, units: int) -> keras.layers.Layer:
+        if self.qkv_width == 1:
+            return self._dense(name, units, self.dtype_policy)
+        return keras.layers.SeparableConv1D(
+            units,
+            self.qkv_width,
+            padding="same",
+            use_bias=False,
+            depthwise_initializer=fresh(self.kernel_initializer),
+            pointwise_initializer=fresh(self.kernel_initializer),
+            depthwise_regularizer=self._penalty(),
+            pointwise_regularizer=self._penalty(),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+
+    def _features(self, length: int) -> Any:
+        if self.position_basis == "enformer":
+            return positions.enformer_features(length, self.num_position_features, self.gamma_axis, self.symmetric)
+        return positions.central_mask_features(length, self.num_position_features, self.position_length, self.symmetric)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (*input_shape[:-1], self.heads * self.value_size)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        queries = split_heads(self._q_layer(x), self.heads)
+        if self.scale_queries:
+            queries = queries * self.key_size**-0.5
+        relative = self._relative_term(queries, training) if self.num_position_features else None
+        out = attend(
+            queries + ops.cast(self.content_bias, queries.dtype),
+            split_heads(self._k_layer(x), self.heads),
+            split_heads(self._v_layer(x), self.heads),
+            relative=relative,
+            dropout=(lambda weights: self._attention_dropout(weights, training=training)) if training else None,
+        )
+        return self._embedding_layer(merge_heads(out))
+
+    def _relative_term(self, queries: Any, training: bool | None) -> RelativeTerm:
+        features = ops.convert_to_tensor(self._position_table, dtype="float32")
+        features = self._position_dropout(features, training=training)
+        keys = ops.cast(self._r_k_layer(features), queries.dtype)
+        keys = ops.reshape(keys, (-1, self.heads, self.key_size))
+        bias = ops.cast(self.position_bias, queries.dtype)
+        queries = queries + bias if self.content_position_bias else ops.broadcast_to(bias, (1, *queries.shape[1:]))
+        return RelativeTerm(queries, ops.transpose(keys, (1, 2, 0)))
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "key_size": self.key_size,
+            "value_size": self.value_size,
+            "position_basis": self.position_basis,
+            "num_position_features": self.num_position_features,
+            "position_length": self.position_length,
+            "gamma_axis": self.gamma_axis,
+            "symmetric": self.symmetric,
+            "content_position_bias": self.content_position_bias,
+            "scale_queries": self.scale_queries,
+            "qkv_width": self.qkv_width,
+            "attention_dropout": self.attention_dropout,
+            "position_dropout": self.position_dropout,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "output_initializer": keras.initializers.serialize(self.output_initializer),
+            "l2_scale": self.l2_scale,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> MultiheadAttention:
+        """Make the layer from its config, in our own words or in those of CREsted's files."""
+        if "relative_position_functions" in config:
+            config = _from_crested(config)
+        return cls(**config)
+
+
+#: Same meaning, other name.
+_CRESTED_KEYS = {
+    "scaling": "scale_queries",
+    "attention_dropout_rate": "attention_dropout",
+    "positional_dropout_rate": "position_dropout",
+    "relative_position_symmetric": "symmetric",
+    "initializer": "kernel_initializer",
+}
+#: Keys that never had an effect on a published network.
+_CRESTED_WITHOUT_EFFECT = {"relative_position_absolute", "absolute_positions"}
+
+
+def _from_crested(config: dict) -> dict:
+    """Translate the config of a CREsted file."""
+    config = {_CRESTED_KEYS.get(k, k): v for k, v in config.items() if k not in _CRESTED_WITHOUT_EFFECT}
+    functions = config.pop("relative_position_functions")
+    functions = functions if isinstance(functions, str) else "".join(functions)
+    one_of("relative_position_functions", functions, ("borzoi", "enformer"))
+    config["position_basis"] = "central_mask" if functions == "borzoi" else "enformer"
+    config["output_initializer"] = "zeros" if config.pop("zero_initialize", True) else "he_normal"
+    if config.get("num_position_features") is None:
+        # that package rounds down to twice the length of the *word*, and its files' weights have that width
+        multiple = 2 * len(functions)
+        config["num_position_features"] = config["value_size"] // multiple * multiple
+    return config
