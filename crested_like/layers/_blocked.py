@@ -10,25 +10,27 @@ from keras import ops
 QUERY_BLOCK = 512
 
 
-def split_heads(x: Any, heads: int) -> Any:
+def split_heads(x: Any, length: int, heads: int) -> Any:
     """``(B, T, heads * D) -> (B, heads, T, D)``; the head is the outer part of the channel axis."""
-    batch, length = ops.shape(x)[0], x.shape[1]
-    return ops.transpose(ops.reshape(x, (batch, length, heads, x.shape[2] // heads)), (0, 2, 1, 3))
+    return ops.transpose(ops.reshape(x, (-1, length, heads, x.shape[-1] // heads)), (0, 2, 1, 3))
 
 
-def merge_heads(x: Any) -> Any:
+def merge_heads(x: Any, length: int, width: int) -> Any:
     """``(B, heads, T, D) -> (B, T, heads * D)``."""
-    x = ops.transpose(x, (0, 2, 1, 3))
-    return ops.reshape(x, (ops.shape(x)[0], x.shape[1], x.shape[2] * x.shape[3]))
+    return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, length, width))
 
 
-def attend(queries: Any, keys: Any, values: Any, *, relative: RelativeTerm | None = None, dropout: Any = None) -> Any:
+def attend(
+    queries: Any, keys: Any, values: Any, length: int, *, relative: RelativeTerm | None = None, dropout: Any = None
+) -> Any:
     """Attention ``softmax(queries keys' + relative) values``, a block of queries at a time.
 
     Parameters
     ----------
     queries, keys, values
         ``(B, H, T, K)``, ``(B, H, T, K)`` and ``(B, H, T, V)``; queries already scaled.
+    length
+        T; given, because not every backend still knows it inside a graph.
     relative
         Adds logits that depend on the distance between key and query.
     dropout
@@ -39,7 +41,6 @@ def attend(queries: Any, keys: Any, values: Any, *, relative: RelativeTerm | Non
     tensor
         ``(B, H, T, V)``. The softmax is taken in float32.
     """
-    length = queries.shape[2]
     keys = ops.transpose(keys, (0, 1, 3, 2))
     outputs = []
     for start in range(0, length, QUERY_BLOCK):
@@ -63,28 +64,29 @@ class RelativeTerm:
         ``(B or 1, H, T, K)``.
     keys
         ``(H, K, 2 T - 1)``: column m belongs to distance ``m - (T - 1)``.
+    heads, length
+        H and T.
     """
 
-    def __init__(self, queries: Any, keys: Any) -> None:
+    def __init__(self, queries: Any, keys: Any, heads: int, length: int) -> None:
         self.queries, self.keys = queries, keys
-        self.length = queries.shape[2]
+        self.heads, self.length = heads, length
 
     def __call__(self, start: int, stop: int) -> Any:
         # queries start..stop-1 meet distances 1-stop .. T-1-start only
         first = self.length - stop
         logits = ops.matmul(self.queries[:, :, start:stop], self.keys[:, :, first : 2 * self.length - 1 - start])
-        return relative_shift(logits, self.length)
+        return relative_shift(logits, self.heads, stop - start, self.length)
 
 
-def relative_shift(logits: Any, length: int) -> Any:
+def relative_shift(logits: Any, heads: int, rows: int, length: int) -> Any:
     """Move column ``j - i + rows - 1`` of row ``i`` to column ``j``.
 
-    ``(B, H, rows, length + rows - 1) -> (B, H, rows, length)``. Dropping the first ``rows - 1`` of the flattened
-    entries and reading rows that are one shorter slides each row by one against the one before: no gather.
+    ``(B, heads, rows, length + rows - 1) -> (B, heads, rows, length)``. Dropping the first ``rows - 1`` of the
+    flattened entries and reading rows that are one shorter slides each row by one against the one before: no gather.
     """
-    batch, heads, rows, width = ops.shape(logits)[0], *logits.shape[1:]
     if rows == 1:
         return logits
-    flat = ops.reshape(logits, (batch, heads, rows * width))
-    flat = flat[:, :, rows - 1 : rows * width - 1]
-    return ops.reshape(flat, (batch, heads, rows, width - 1))[:, :, :, :length]
+    width = length + rows - 1
+    flat = ops.reshape(logits, (-1, heads, rows * width))[:, :, rows - 1 : rows * width - 1]
+    return ops.reshape(flat, (-1, heads, rows, width - 1))[:, :, :, :length]

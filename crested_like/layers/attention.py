@@ -101,6 +101,7 @@ class MultiheadAttention(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         _, length, channels = input_shape
+        self._length = length
         if length is None:
             raise ValueError(
                 f"MultiheadAttention '{self.name}' needs a known number of positions; got the shape {input_shape}. "
@@ -176,18 +177,19 @@ class MultiheadAttention(keras.layers.Layer):
         return (*input_shape[:-1], self.heads * self.value_size)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        queries = split_heads(self._q_layer(x), self.heads)
+        queries = split_heads(self._q_layer(x), self._length, self.heads)
         if self.scale_queries:
             queries = queries * self.key_size**-0.5
         relative = self._relative_term(queries, training) if self.num_position_features else None
         out = attend(
             queries + ops.cast(self.content_bias, queries.dtype),
-            split_heads(self._k_layer(x), self.heads),
-            split_heads(self._v_layer(x), self.heads),
+            split_heads(self._k_layer(x), self._length, self.heads),
+            split_heads(self._v_layer(x), self._length, self.heads),
+            self._length,
             relative=relative,
             dropout=(lambda weights: self._attention_dropout(weights, training=training)) if training else None,
         )
-        return self._embedding_layer(merge_heads(out))
+        return self._embedding_layer(merge_heads(out, self._length, self.heads * self.value_size))
 
     def _relative_term(self, queries: Any, training: bool | None) -> RelativeTerm:
         features = ops.convert_to_tensor(self._position_table, dtype="float32")
@@ -195,8 +197,12 @@ class MultiheadAttention(keras.layers.Layer):
         keys = ops.cast(self._r_k_layer(features), queries.dtype)
         keys = ops.reshape(keys, (-1, self.heads, self.key_size))
         bias = ops.cast(self.position_bias, queries.dtype)
-        queries = queries + bias if self.content_position_bias else ops.broadcast_to(bias, (1, *queries.shape[1:]))
-        return RelativeTerm(queries, ops.transpose(keys, (1, 2, 0)))
+        queries = (
+            queries + bias
+            if self.content_position_bias
+            else ops.broadcast_to(bias, (1, self.heads, self._length, self.key_size))
+        )
+        return RelativeTerm(queries, ops.transpose(keys, (1, 2, 0)), self.heads, self._length)
 
     def get_config(self) -> dict:
         return {

@@ -72,6 +72,7 @@ class RotaryAttention(keras.layers.Layer):
 
     def build(self, input_shape: tuple) -> None:
         _, length, channels = input_shape
+        self._length, self._channels = length, channels
         if length is None:
             raise ValueError(
                 f"RotaryAttention '{self.name}' needs a known number of positions; got the shape {input_shape}. "
@@ -116,17 +117,18 @@ class RotaryAttention(keras.layers.Layer):
         joint = self._qkv_layer(x)
         first_key = self.heads * self.head_size
         first_value = first_key + self.key_value_heads * self.head_size
-        queries = self._rotate(split_heads(joint[:, :, :first_key], self.heads)) * self.head_size**-0.5
-        keys = self._rotate(split_heads(joint[:, :, first_key:first_value], self.key_value_heads))
-        values = split_heads(joint[:, :, first_value:], self.key_value_heads)
+        queries = self._rotate(split_heads(joint[:, :, :first_key], self._length, self.heads)) * self.head_size**-0.5
+        keys = self._rotate(split_heads(joint[:, :, first_key:first_value], self._length, self.key_value_heads))
+        values = split_heads(joint[:, :, first_value:], self._length, self.key_value_heads)
         group = self.heads // self.key_value_heads
         out = attend(
             queries,
             ops.repeat(keys, group, axis=1),
             ops.repeat(values, group, axis=1),
+            self._length,
             dropout=(lambda weights: self._attention_dropout(weights, training=training)) if training else None,
         )
-        return self._output_layer(merge_heads(out))
+        return self._output_layer(merge_heads(out, self._length, self._channels))
 
     def _rotate(self, x: Any) -> Any:
         cos, sin = (ops.convert_to_tensor(table, dtype="float32") for table in self._angles)
