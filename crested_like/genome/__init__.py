@@ -1,0 +1,41 @@
+"""Genomes, regions, one-hot DNA and the files they come from.
+
+Importing this needs NumPy only; pysam and pybigtools are imported by what reads or writes their files.
+"""
+
+from __future__ import annotations
+
+from crested_like.genome._bigwig import read_bigwig, write_bigwig
+from crested_like.genome._fasta import Genome, register_genome, registered_genome, resolve_genome
+from crested_like.genome._files import read_fasta
+from crested_like.genome._onehot import (
+    check_one_hot,
+    one_hot,
+    one_hot_batch,
+    reverse_complement,
+    reverse_complement_one_hot,
+    shift_one_hot,
+)
+from crested_like.genome._regions import Region, Regions, check_regions, parse_region, read_bed, regions_of
+
+__all__ = [
+    "Genome",
+    "register_genome",
+    "registered_genome",
+    "resolve_genome",
+    "Region",
+    "Regions",
+    "check_regions",
+    "parse_region",
+    "read_bed",
+    "regions_of",
+    "check_one_hot",
+    "one_hot",
+    "one_hot_batch",
+    "reverse_complement",
+    "reverse_complement_one_hot",
+    "shift_one_hot",
+    "read_fasta",
+    "read_bigwig",
+    "write_bigwig",
+]
