@@ -9,6 +9,7 @@ All compute in float32, also under mixed precision. Unless said otherwise target
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -71,6 +72,7 @@ class CosineMSE(_Loss):
         self.max_weight = max_weight
 
     def call(self, y_true, y_pred):
+        """Return the loss of each sample, ``(batch, ...)``."""
         y_true, y_pred = float_pair(y_true, y_pred)
         error = self._mean_squared_error(y_true, y_pred)
         weight = ops.minimum(ops.maximum(error, 1.0), float(self.max_weight))
@@ -141,6 +143,7 @@ class SummedPoisson(_Loss):
         self.eps = eps
 
     def call(self, y_true, y_pred):
+        """Return the loss of each sample, ``(batch, ...)``."""
         y_true, y_pred = (self._transform(y) for y in float_pair(y_true, y_pred))
         return ops.sum(y_pred - y_true * ops.log(y_pred + self.eps), axis=-1)
 
@@ -197,6 +200,7 @@ class SummedPoissonMultinomial(SummedPoisson):
         self.norm = one_of("norm", norm, ("sum", "max"))
 
     def call(self, y_true, y_pred):
+        """Return the loss with ``axis`` kept at length 1 (in full for the divergence)."""
         y_true, y_pred = (self._transform(y + self.eps) for y in float_pair(y_true, y_pred))
         total_true, total_pred = self._total(y_true), self._total(y_pred)
         return self._shape_term(y_true, y_pred) + self.total_weight * self._total_term(total_true, total_pred)
@@ -265,6 +269,7 @@ class GiniPower(_Loss):
         self.increase_scale = increase_scale
 
     def call(self, y_true, y_pred):
+        """Return the loss of each sample, ``(batch, ...)``."""
         y_true, y_pred = float_pair(y_true, y_pred)
         power = self.starting_power + self.increase_scale * _gini(y_true)
         error = ops.abs(y_true - y_pred)
@@ -295,10 +300,10 @@ class PoissonMultinomial(_Loss):
 
     For targets and predictions ``(batch, bins, tracks)``, with N bins and totals :math:`T, P` over bins:
 
-    .. math:: L = -\frac{1}{N} \sum_n (t_n + \epsilon) \ln \frac{p_n + \epsilon}{P} + \frac{a}{N} (P - T \ln(P + \epsilon))
+    .. math:: N L = -\sum_n (t_n + \epsilon) \ln \frac{p_n + \epsilon}{P} + a (P - T \ln(P + \epsilon))
 
-    for each sample and track. With :math:`a = 1` its mean is that of the Poisson loss. A total below :math:`\epsilon`
-    counts as :math:`\epsilon`, so that a track predicted to be empty keeps a finite loss.
+    for each sample and track, then the mean over tracks. With :math:`a = 1` its mean is that of the Poisson loss. A
+    total below :math:`\epsilon` counts as :math:`\epsilon`, so that a track predicted to be empty keeps a finite loss.
 
     Parameters
     ----------
@@ -320,7 +325,7 @@ class PoissonMultinomial(_Loss):
     References
     ----------
     Linder et al., Predicting RNA-seq coverage from DNA sequence as a unifying model of gene regulation, Nature
-    Genetics 2025, Methods, "Model training".
+    Genetics 2025, Methods.
     """
 
     default_name = "poisson_multinomial"
@@ -344,7 +349,10 @@ class PoissonMultinomial(_Loss):
         self.rescale = rescale
 
     def call(self, y_true, y_pred):
+        """Return the loss of each sample, the mean over its tracks: ``(batch,)``, as sample weights are."""
         y_true, y_pred = float_pair(y_true, y_pred)
+        if len(y_pred.shape) != 3:
+            raise ValueError(f"PoissonMultinomial takes (batch, bins, tracks); got shape {tuple(y_pred.shape)}.")
         weights = self._bin_weights(ops.shape(y_pred)[1])
         y_true, y_pred, bins = y_true * weights, y_pred * weights, ops.sum(weights)
         total_true, total_pred = ops.sum(y_true, axis=1), ops.sum(y_pred, axis=1)
@@ -353,15 +361,15 @@ class PoissonMultinomial(_Loss):
         multinomial = -ops.sum((y_true + self.eps) * log_share, axis=1)
         poisson = total_pred - total_true * ops.log(total_pred + self.eps)
         scale = 2.0 / (1.0 + self.total_weight) if self.rescale else 1.0
-        return scale * (multinomial + self.total_weight * poisson) / bins
+        return scale * ops.mean(multinomial + self.total_weight * poisson, axis=-1) / bins
 
     def _bin_weights(self, bins):
         """Weights of the bins, (bins, 1): 1 at the centre, 1 / weight_range at the ends if weight_exp is even."""
         if self.weight_range == 1:
             return ops.ones((bins, 1), dtype="float32")
         edge = (ops.cast(bins, "float32") - 1.0) / 2.0
-        reach = ops.log(float(self.weight_range)) ** (1.0 / self.weight_exp)
-        position = (ops.cast(ops.arange(bins), "float32") - edge) / edge * reach
+        reach = math.log(self.weight_range) ** (1.0 / self.weight_exp)
+        position = (ops.cast(ops.arange(bins), "float32") - edge) * reach / ops.maximum(edge, 0.5)
         weights = ops.exp(-(position**self.weight_exp))
         return ops.expand_dims(weights / ops.max(weights), axis=-1)
 

@@ -204,21 +204,26 @@ def crop_to(x: Any, output_bins: int | None, name: str = "crop") -> Any:
 
 
 def track_heads(x: Any, heads: Mapping[str, int], style: Style) -> Any:
-    """One dense softplus layer a head, in float32: an array for one head, a dict by head name for several."""
+    """One dense softplus layer a head: an array for one head, a dict by head name for several."""
     if not heads:
         raise ValueError("heads must name at least one head, for example {'human': 5313}; got none.")
     outputs = {
-        name: keras.layers.Dense(
-            positive_int(f"heads[{name!r}]", tracks),
-            activation="softplus",
-            kernel_initializer=fresh(style.kernel_initializer),
-            kernel_regularizer=style.penalty(),
-            dtype="float32",
-            name=f"head_{name}",
-        )(x)
+        name: track_head(x, positive_int(f"heads[{name!r}]", tracks), style, f"head_{name}")
         for name, tracks in heads.items()
     }
     return outputs if len(outputs) > 1 else next(iter(outputs.values()))
+
+
+def track_head(x: Any, tracks: int, style: Style, name: str, activation: str = "softplus") -> Any:
+    """A dense layer on every position with its activation inside, in float32."""
+    return keras.layers.Dense(
+        tracks,
+        activation=ACTIVATIONS[activation],
+        kernel_initializer=fresh(style.kernel_initializer),
+        kernel_regularizer=style.penalty(),
+        dtype="float32",
+        name=name,
+    )(x)
 
 
 def sequence_input(input_length: int, pooled: int) -> Any:
@@ -279,10 +284,20 @@ def dilations(count: int, factor: float, *, rounded: bool = True) -> tuple[int, 
 
 
 def dilated_residual(
-    x: Any, filters: int, dilation: int, style: Style, name: str, *, dropout: float, width: int = 3
+    x: Any,
+    filters: int,
+    dilation: int,
+    style: Style,
+    name: str,
+    *,
+    dropout: float,
+    width: int = 3,
+    separable: bool = False,
 ) -> Any:
     """A narrow dilated convolution and a return to full width whose scale starts at zero, added to the input."""
-    y = act_conv_norm(x, filters, width, style, f"{name}_dilated", dilation=dilation)
+    y = act_conv_norm(x, filters, width, style, f"{name}_dilated", dilation=dilation, separable=separable)
     y = act_conv_norm(y, x.shape[-1], 1, style, f"{name}_return", gamma_initializer="zeros")
     y = drop(y, dropout, f"{name}_dropout")
+    if style.norm is None:
+        y = layers.ChannelScale(name=f"{name}_scale")(y)
     return keras.layers.Add(name=f"{name}_add")([x, y])

@@ -1,0 +1,65 @@
+"""What a model computes on its way."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from crested_like._checks import did_you_mean
+from crested_like._errors import ModelFileError
+from crested_like.tl import _graph
+from crested_like.tl._inputs import windows_of
+from crested_like.tl._stream import collect, forward
+
+
+def embed(
+    input: Any,
+    model: keras.Model,
+    layer: str,
+    genome: Any = None,
+    *,
+    batch_size: int | None = None,
+    progress: bool | None = None,
+) -> NDArray[np.float32]:
+    """Compute the output of any named layer of a model.
+
+    Parameters
+    ----------
+    input, genome, batch_size, progress
+        As for :func:`predict`.
+    model
+        A functional Keras model.
+    layer
+        Name of a layer: in this package's models for example ``stem_pool``, ``tower_3_pool``, ``transformer_8_add``,
+        ``upsample_1``, ``crop`` or ``trunk`` (the last representation before the heads).
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(N, positions, channels)``, or whatever shape the layer has; float32.
+
+    Raises
+    ------
+    ModelFileError
+        If the model has no such layer, or the layer has several outputs.
+    SequenceError, RegionError
+        As for :func:`predict`.
+    """
+    _graph.require_functional(model)
+    names = [known.name for known in model.layers]
+    if layer not in names:
+        raise ModelFileError(
+            f"Model {model.name!r} has no layer {layer!r}.{did_you_mean(layer, names)} "
+            f"Its layers are listed by [layer.name for layer in model.layers]; the last are {', '.join(names[-4:])}."
+        )
+    output = model.get_layer(layer).output
+    if isinstance(output, list | tuple | dict):
+        raise ModelFileError(f"Layer {layer!r} has several outputs; name a layer with one.")
+    part = keras.Model(model.inputs[0], output, name=model.name)
+    windows = windows_of(input, model.inputs[0].shape[1], genome)
+    shape = tuple(output.shape[1:])
+    return collect(partial(forward, part), windows, [part], shape, batch_size=batch_size, progress=progress)

@@ -1,0 +1,64 @@
+"""Walking a functional Keras graph, the one place that knows how Keras stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from crested_like._errors import ModelFileError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a layer or operation: what went in and what came out."""
+
+    layer: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+
+def require_functional(model: Any) -> None:
+    """Raise where something is no Keras model with a graph of fixed inputs and outputs.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no ``keras.Model``, or one without a graph (subclassed, or not built yet).
+    """
+    if not isinstance(model, keras.Model):
+        raise ModelFileError(
+            f"A keras.Model is needed; got {type(model).__name__}. "
+            "Load one with crested_like.load_model(name or path) or keras.models.load_model(path)."
+        )
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise ModelFileError(
+            f"Model {model.name!r} has no graph to read: build it as a functional model with a keras.Input."
+        )
+
+
+def producer(tensor: Any) -> Step:
+    """The step that made a symbolic tensor."""
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return Step(history.operation, tuple(node.input_tensors), tuple(node.output_tensors))
+
+
+def steps(inputs: list[Any], outputs: list[Any]) -> Iterator[Step]:
+    """Steps from inputs to outputs, each after the ones it needs."""
+    known = {id(tensor) for tensor in inputs}
+    pending = list(reversed(outputs))
+    while pending:  # depth first, without recursion: graphs are deep
+        tensor = pending[-1]
+        if id(tensor) in known:
+            pending.pop()
+            continue
+        step = producer(tensor)
+        missing = [source for source in step.inputs if id(source) not in known]
+        if missing:
+            pending.extend(reversed(missing))
+            continue
+        known.update(id(output) for output in step.outputs)
+        yield step

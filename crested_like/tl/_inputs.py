@@ -1,0 +1,184 @@
+"""What a user may give to be predicted, as a sequence of one-hot windows that are made when they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crested_like._errors import SequenceError
+from crested_like.genome import Region, check_one_hot, check_regions, one_hot, one_hot_batch, regions_of, resolve_genome
+
+if TYPE_CHECKING:
+    from crested_like.genome import Genome
+
+_FASTA_ENDINGS = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
+
+
+class Windows:
+    """One-hot windows of one length; slicing makes the asked-for ones.
+
+    Parameters
+    ----------
+    length
+        Bases of every window.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def batch(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Windows ``start`` to ``stop - 1``: ``(stop - start, length, 4)``, float32, order A, C, G, T."""
+        raise NotImplementedError
+
+
+class ArrayWindows(Windows):
+    """Windows that somebody has encoded already."""
+
+    def __init__(self, array: NDArray, length: int) -> None:
+        super().__init__(length)
+        self.array = check_one_hot(array)
+        check_lengths([self.array.shape[1]], length)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def batch(self, start: int, stop: int) -> NDArray[np.float32]:
+        return np.asarray(self.array[start:stop], np.float32)
+
+
+class SequenceWindows(Windows):
+    """Windows given as DNA strings."""
+
+    def __init__(self, sequences: Sequence[str], length: int) -> None:
+        super().__init__(length)
+        check_lengths([len(sequence) for sequence in sequences], length)
+        one_hot_batch(sequences, np.uint8)  # complains of every bad letter before any work is done
+        self.sequences = sequences
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def batch(self, start: int, stop: int) -> NDArray[np.float32]:
+        return one_hot_batch(self.sequences[start:stop])
+
+
+class RegionWindows(Windows):
+    """Windows of a genome around regions: recentred on ``(start + end) // 2``; N beyond a chromosome's ends."""
+
+    def __init__(self, regions: Sequence[Region], length: int, genome: Genome) -> None:
+        super().__init__(length)
+        check_regions(regions, genome)
+        self.regions = [region.resize(length) for region in regions]
+        self.genome = genome
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def batch(self, start: int, stop: int) -> NDArray[np.float32]:
+        return np.stack([one_hot(self.genome.fetch(r.chrom, r.start, r.end)) for r in self.regions[start:stop]])
+
+
+def check_lengths(lengths: Sequence[int], expected: int) -> None:
+    """Raise where sequences do not have the length a model takes, naming all that do not.
+
+    Raises
+    ------
+    SequenceError
+        If any length differs.
+    """
+    wrong = [i for i, length in enumerate(lengths) if length != expected]
+    if not wrong:
+        return
+    first = wrong[0]
+    which = "The sequence" if len(lengths) == 1 else f"Sequence {first}"
+    others = f" ({len(wrong):,} of {len(lengths):,} sequences have another length.)" if len(wrong) > 1 else ""
+    raise SequenceError(
+        f"{which} has {lengths[first]:,} bases; the model takes exactly {expected:,}.{others} "
+        "Pad or trim it, or give a region and a genome to let predict() centre the window."
+    )
+
+
+def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
+    """Windows of whatever :func:`crested_like.tl.predict` accepts.
+
+    Raises
+    ------
+    SequenceError
+        If there is nothing in it, or it is nothing that can be predicted.
+    """
+    if isinstance(source, Windows):
+        return source
+    if isinstance(source, str):
+        return _of_texts([source], length, genome)
+    if isinstance(source, np.ndarray) and source.dtype.kind in "US":
+        source = source.tolist()
+    if isinstance(source, list | tuple) and source and all(isinstance(item, str) for item in source):
+        return _of_texts(list(source), length, genome)
+    if isinstance(source, list) and source and all(isinstance(item, np.ndarray) for item in source):
+        source = np.concatenate([check_one_hot(item) for item in source])
+    if hasattr(source, "__array__") and not hasattr(source, "columns"):  # arrays, also of torch, jax, tensorflow
+        return ArrayWindows(np.asarray(source), length)
+    if hasattr(source, "var_names") and hasattr(source, "var"):
+        source = regions_of_anndata(source)
+    regions = regions_of(source)
+    if not regions:
+        raise SequenceError(
+            "There is nothing to predict: the input holds no sequence and no region. Give DNA strings, a one-hot "
+            "array (N, L, 4), regions such as 'chr1:1001-2000' with a genome, or a BED file."
+        )
+    return RegionWindows(regions, length, resolve_genome(genome))
+
+
+def _of_texts(texts: list[str], length: int, genome: Any) -> Windows:
+    regions = [_names_region(text) for text in texts]
+    if any(regions) and not all(regions):
+        raise SequenceError(
+            f"Item {regions.index(not regions[0])} is a {'sequence' if regions[0] else 'region'}, item 0 is not: "
+            "give either DNA sequences or regions, not both in one call."
+        )
+    if not regions[0]:
+        return SequenceWindows(texts, length)
+    if len(texts) == 1 and texts[0].lower().endswith(_FASTA_ENDINGS):
+        from crested_like.genome import read_fasta
+
+        return SequenceWindows([sequence for _, sequence in read_fasta(texts[0])], length)
+    return RegionWindows([region for text in texts for region in regions_of(text)], length, resolve_genome(genome))
+
+
+def _names_region(text: str) -> bool:
+    """Whether a text is a region or a file rather than DNA."""
+    if ":" in text or os.sep in text or "." in text:
+        return True
+    return len(text) < 256 and Path(text).is_file()
+
+
+def regions_of_anndata(adata: Any) -> list[Region]:
+    """Regions of an AnnData's variables.
+
+    Columns ``chrom``, ``start``, ``end`` of ``.var`` where they are there (0-based, half-open); else the variables'
+    names ``chrom:start-end``, which tools write from such columns and are therefore read as 0-based, too.
+    """
+    columns = {str(name).lower(): name for name in adata.var.columns}
+    chrom = next((columns[name] for name in ("chrom", "chr", "chromosome") if name in columns), None)
+    if chrom is not None and "start" in columns and "end" in columns:
+        table = adata.var[[chrom, columns["start"], columns["end"]]]
+        return regions_of([(str(c), int(s), int(e)) for c, s, e in table.itertuples(index=False)])
+    regions = []
+    for name in map(str, adata.var_names):
+        place, _, span = name.rpartition(":")
+        start, _, end = span.partition("-")
+        if not (place and start.isdigit() and end.isdigit()):
+            raise SequenceError(
+                f"The AnnData's variables are no regions: {name!r} is not of the form chrom:start-end, and .var has no "
+                "columns chrom, start, end."
+            )
+        regions.append(Region(place, int(start), int(end), name))
+    return regions

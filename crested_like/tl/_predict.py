@@ -1,0 +1,233 @@
+"""From DNA to numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from crested_like._card import card_of, resolve_tracks, strand_pairs
+from crested_like._errors import GeometryError, TrackError
+from crested_like.genome import reverse_complement_one_hot, shift_one_hot
+from crested_like.tl import _graph
+from crested_like.tl._geometry import geometry, named_outputs
+from crested_like.tl._heads import check_head, reduced
+from crested_like.tl._inputs import windows_of
+from crested_like.tl._stream import collect, forward
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crested_like.genome import Genome
+
+
+def predict(
+    input: Any,
+    model: keras.Model | Sequence[keras.Model],
+    genome: Genome | str | None = None,
+    *,
+    head: str | None = None,
+    batch_size: int | None = None,
+    tracks: Any = None,
+    rc: bool = False,
+    shifts: Sequence[int] = (0,),
+    unstranded: bool = False,
+    progress: bool | None = None,
+) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
+    """Predict coverage, or whatever a model's outputs are, for sequences or regions.
+
+    Parameters
+    ----------
+    input
+        A DNA string or a list of them; a one-hot array ``(N, L, 4)`` or ``(L, 4)``, order A, C, G, T; a region such
+        as ``"chr1:1001-2000"`` (1-based, inclusive), a ``(chrom, start, end)`` tuple or a table (0-based, half-open),
+        a list of them, or the path of a BED file; the path of a FASTA file; or an AnnData whose variables are
+        regions. Regions are recentred on ``(start + end) // 2`` and resized to the model's input.
+    model
+        A Keras model, or several of one architecture, whose mean is taken.
+    genome
+        Where regions are read from: a :class:`~crested_like.Genome`, the path of a FASTA file, or the name of a
+        registered genome; default the one registered last.
+    head
+        Which output of a model with several.
+    batch_size
+        Windows computed at a time; by default as many as fit safely into memory, 1 for large models.
+    tracks
+        Output channels, identifiers, a text to search for, or rows of ``get_tracks``; computed before the head where
+        the model allows it. Default all.
+    rc
+        Average over both strands: the reverse complement's bins are turned back and its strand pairs swapped.
+    shifts
+        Average over these shifts of the sequence, in bp; positive ones move it to the right. They are applied after
+        reverse complement, and vacated positions are N.
+    unstranded
+        Say that no track has a strand, so that ``rc`` needs no strand pairs.
+    progress
+        Show a progress bar; by default only for several batches in a terminal.
+
+    Returns
+    -------
+    numpy.ndarray or dict
+        ``(N, bins, tracks)``, or ``(N, values)`` for a model with one value per sequence; float32. A dict of these
+        by head for a model with several outputs, unless ``head`` picks one.
+
+    Raises
+    ------
+    SequenceError
+        If a sequence has the wrong length or shape, or letters that are no DNA.
+    RegionError
+        If a region is malformed or off the genome.
+    TrackError
+        If tracks or a head are unknown, or ``rc`` needs strand pairs that nobody gave (see ``crested_like.attach``).
+    ModelFileError
+        If the model is no functional Keras model.
+
+    Examples
+    --------
+    >>> import crested_like as crested
+    >>> model = crested.load_model("borzoi_mini_human")
+    >>> crested.tl.predict("ACGT" * 32768, model, tracks=[0, 5]).shape
+    (1, 2048, 2)
+    """
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    heads = _heads_of(models, head)
+    if len(heads) > 1 and tracks is not None:
+        raise TrackError(
+            f"tracks= needs one head, and the model has {', '.join(map(repr, heads))}: pick one with head=."
+        )
+    predictors = {
+        name: Predictor(models, name, tracks=tracks, rc=rc, shifts=shifts, unstranded=unstranded) for name in heads
+    }
+    windows = windows_of(input, next(iter(predictors.values())).geometry.input_length, genome)
+    results = {
+        name: collect(p, windows, p.models, p.output_shape, batch_size=batch_size, progress=progress)
+        for name, p in predictors.items()
+    }
+    return results if len(results) > 1 else next(iter(results.values()))
+
+
+def _heads_of(models: list[Any], head: str | None) -> list[str]:
+    """Heads to be computed, after a check that the models can be averaged."""
+    if not models:
+        raise ValueError("predict() needs at least one model; got an empty list.")
+    for model in models:
+        _graph.require_functional(model)
+    chosen = check_head(models[0], head)
+    heads = list(named_outputs(models[0])) if chosen is None else [chosen]
+    for model in models[1:]:
+        missing = [name for name in heads if name not in named_outputs(model)]
+        if missing:
+            raise TrackError(f"Models to be averaged must have the same heads; {model.name!r} lacks {missing[0]!r}.")
+    return heads
+
+
+class Predictor:
+    """What is to be computed of some models, settled once: head, tracks, strands and shifts.
+
+    Parameters
+    ----------
+    models
+        One or several models of the same geometry; the mean is taken.
+    head
+        Name of the output, the same in each.
+    tracks, rc, shifts, unstranded
+        As for :func:`predict`.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        head: str,
+        *,
+        tracks: Any = None,
+        rc: bool = False,
+        shifts: Sequence[int] = (0,),
+        unstranded: bool = False,
+    ) -> None:
+        self.geometry, *others = (geometry(model, head) for model in models)
+        if any(other != self.geometry for other in others):
+            raise GeometryError(f"Models to be averaged must have the same bins; they have {self.geometry}, {others}.")
+        self.views = [(strand, int(shift)) for strand in ((False, True) if rc else (False,)) for shift in shifts]
+        if not self.views:
+            raise ValueError("shifts must hold at least one shift; got none. Use (0,) for no shift.")
+        self.table = _common_table(models, head)
+        channels = {model.name: named_outputs(model)[head].shape[-1] for model in models}
+        if len(set(channels.values())) > 1:
+            raise TrackError(f"Models to be averaged must have the same tracks; they have {channels}.")
+        num_tracks = next(iter(channels.values()))
+        #: Output channels, in the order of the result.
+        self.tracks = resolve_tracks(tracks, self.table, num_tracks)
+        partners = self._partners(rc, unstranded, num_tracks)
+        # one head computes what either strand needs
+        computed = np.unique(np.concatenate([self.tracks, partners]))
+        if set(computed) == set(self.tracks.tolist()) and len(computed) == len(self.tracks):
+            computed = self.tracks
+        places = {channel: i for i, channel in enumerate(computed.tolist())}
+        self._order = {
+            strand: np.array([places[c] for c in chosen.tolist()], np.intp)
+            for strand, chosen in ((False, self.tracks), (True, partners))
+        }
+        self.parts = [reduced(model, head, computed) for model in models]
+
+    def _partners(self, rc: bool, unstranded: bool, num_tracks: int) -> NDArray[np.intp]:
+        """For every track of the result the channel that shows it on the reverse complement."""
+        if not rc or unstranded:
+            return self.tracks
+        if self.geometry.crop != self.geometry.crop_right:
+            raise GeometryError(
+                f"rc=True needs bins that lie in the middle of the input; here {self.geometry.crop:,} bp are cropped "
+                f"on the left and {self.geometry.crop_right:,} on the right."
+            )
+        pairs = strand_pairs(self.table)
+        if pairs is None:
+            raise TrackError(
+                "rc=True swaps the tracks of the two strands, and the model's card names no strand pairs. Give the "
+                "track table with crested_like.attach(model, targets), or say unstranded=True if no track has a strand."
+            )
+        return pairs[self.tracks]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the result for one window: ``(bins, tracks)``, or ``(values,)``."""
+        bins = () if self.geometry.bin_size is None else (self.geometry.output_bins,)
+        return (*bins, len(self.tracks))
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict a batch: ``(B, L, 4)`` to ``(B, bins, tracks)`` or ``(B, values)``, float32."""
+        total = np.float32(0)
+        for reverse, shift in self.views:
+            x = shift_one_hot(reverse_complement_one_hot(batch) if reverse else batch, shift)
+            for model, rest in self.parts:
+                y = forward(model, x)
+                y = _columns(_columns(y, rest), self._order[reverse])
+                total = total + (y[:, ::-1] if reverse and y.ndim == 3 else y)
+        count = len(self.views) * len(self.parts)
+        return total if count == 1 else total / np.float32(count)
+
+    @property
+    def models(self) -> list[keras.Model]:
+        """The networks that are computed."""
+        return [model for model, _ in self.parts]
+
+
+def _columns(values: NDArray, chosen: NDArray[np.intp] | None) -> NDArray:
+    """Choose channels, without a copy where all are wanted as they are."""
+    if chosen is None or np.array_equal(chosen, np.arange(values.shape[-1])):
+        return values
+    return values[..., chosen]
+
+
+def _common_table(models: Sequence[keras.Model], head: str) -> pd.DataFrame | None:
+    """Track table of the first model whose card has one; the others must not contradict it."""
+    found: pd.DataFrame | None = None
+    for model in models:
+        card = card_of(model)
+        table = None if card is None else card.track_table(head if head in card.heads else None)
+        if found is None:
+            found = table
+        elif table is not None and table["identifier"].tolist() != found["identifier"].tolist():
+            raise TrackError("Models to be averaged must have the same tracks in the same order; their cards differ.")
+    return found
