@@ -330,12 +330,13 @@ def output_channels(model: object) -> dict[str, int | None]:
 def check_tracks(name: str, card: ModelCard, channels: Mapping[str, int | None]) -> None:
     """Raise a TrackError where a card's number of tracks is not that of the model's outputs."""
     if card.heads and len(channels) > 1:
-        if set(card.heads) != set(channels):
+        unknown = [head for head in card.heads if head not in channels]
+        if unknown:
             raise TrackError(
-                f"Model {name!r} has the outputs {', '.join(map(repr, channels))}; "
-                f"the card describes {', '.join(map(repr, card.heads))}."
+                f"Tracks were given for {', '.join(map(repr, unknown))}, but model {name!r} has the outputs "
+                f"{', '.join(map(repr, channels))}."
             )
-        pairs = [(card.heads[head].get("num_tracks"), size, f"output {head!r}") for head, size in channels.items()]
+        pairs = [(told.get("num_tracks"), channels[head], f"output {head!r}") for head, told in card.heads.items()]
     elif len(channels) == 1:
         pairs = [(card.num_tracks, next(iter(channels.values())), "its output")]
     else:

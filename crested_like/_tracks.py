@@ -81,12 +81,12 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
     clean = table.drop(columns=[name for name in _PRIVATE if name in table.columns]).reset_index(drop=True)
     clean["identifier"] = clean["identifier"].astype(str)
     if "description" not in clean:
-        clean.insert(1, "description", clean["identifier"])
+        clean["description"] = clean["identifier"]
     clean["description"] = clean["description"].fillna(clean["identifier"]).astype(str)
     if "strand_pair" in clean:
         clean["strand_pair"] = _renumbered(table.index, clean)
     clean.index.name = None
-    return clean
+    return clean[["identifier", "description", *(c for c in clean if c not in ("identifier", "description"))]]
 
 
 def _renumbered(original: pd.Index, table: pd.DataFrame) -> list[int]:
