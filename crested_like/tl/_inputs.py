@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +20,27 @@ _FASTA_ENDINGS = (".fa", ".fasta", ".fna", ".fa.gz", ".fasta.gz", ".fna.gz")
 
 
 class Windows:
-    """One-hot windows of one length; slicing makes the asked-for ones.
+    """One-hot windows of one length, made when they are asked for.
 
     Parameters
     ----------
     length
         Bases of every window.
+    labels
+        What the user called each.
+    regions
+        Where each lies: on a chromosome, or on a sequence of its own that starts at 0.
+    chrom_sizes
+        Lengths of these chromosomes or sequences, in bp.
     """
 
-    def __init__(self, length: int) -> None:
-        self.length = length
+    def __init__(
+        self, length: int, labels: Sequence[str], regions: Sequence[Region], chrom_sizes: Mapping[str, int]
+    ) -> None:
+        self.length, self.labels, self.regions, self.chrom_sizes = length, labels, regions, chrom_sizes
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self.labels)
 
     def batch(self, start: int, stop: int) -> NDArray[np.float32]:
         """Windows ``start`` to ``stop - 1``: ``(stop - start, length, 4)``, float32, order A, C, G, T."""
@@ -43,28 +51,22 @@ class ArrayWindows(Windows):
     """Windows that somebody has encoded already."""
 
     def __init__(self, array: NDArray, length: int) -> None:
-        super().__init__(length)
         self.array = check_one_hot(array)
         check_lengths([self.array.shape[1]], length)
-
-    def __len__(self) -> int:
-        return len(self.array)
+        super().__init__(length, *_alone([f"sequence_{i}" for i in range(len(self.array))], length))
 
     def batch(self, start: int, stop: int) -> NDArray[np.float32]:
         return np.asarray(self.array[start:stop], np.float32)
 
 
 class SequenceWindows(Windows):
-    """Windows given as DNA strings."""
+    """Windows given as DNA strings, with names where they have any."""
 
-    def __init__(self, sequences: Sequence[str], length: int) -> None:
-        super().__init__(length)
+    def __init__(self, sequences: Sequence[str], length: int, names: Sequence[str] | None = None) -> None:
+        super().__init__(length, *_alone(names or [f"sequence_{i}" for i in range(len(sequences))], length))
         check_lengths([len(sequence) for sequence in sequences], length)
         one_hot_batch(sequences, np.uint8)  # complains of every bad letter before any work is done
         self.sequences = sequences
-
-    def __len__(self) -> int:
-        return len(self.sequences)
 
     def batch(self, start: int, stop: int) -> NDArray[np.float32]:
         return one_hot_batch(self.sequences[start:stop])
@@ -74,16 +76,18 @@ class RegionWindows(Windows):
     """Windows of a genome around regions: recentred on ``(start + end) // 2``; N beyond a chromosome's ends."""
 
     def __init__(self, regions: Sequence[Region], length: int, genome: Genome) -> None:
-        super().__init__(length)
         check_regions(regions, genome)
-        self.regions = [region.resize(length) for region in regions]
+        labels = [region.name or str(region) for region in regions]
+        super().__init__(length, labels, [region.resize(length) for region in regions], genome.chromosomes)
         self.genome = genome
-
-    def __len__(self) -> int:
-        return len(self.regions)
 
     def batch(self, start: int, stop: int) -> NDArray[np.float32]:
         return np.stack([one_hot(self.genome.fetch(r.chrom, r.start, r.end)) for r in self.regions[start:stop]])
+
+
+def _alone(names: Sequence[str], length: int) -> tuple[Sequence[str], list[Region], dict[str, int]]:
+    """Labels, regions and sizes of windows that lie on no genome."""
+    return names, [Region(name, 0, length) for name in names], dict.fromkeys(names, length)
 
 
 def check_lengths(lengths: Sequence[int], expected: int) -> None:
@@ -122,6 +126,9 @@ def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
         source = source.tolist()
     if isinstance(source, list | tuple) and source and all(isinstance(item, str) for item in source):
         return _of_texts(list(source), length, genome)
+    if isinstance(source, list) and source and all(map(_is_named_sequence, source)):
+        names, sequences = zip(*source, strict=True)
+        return SequenceWindows(sequences, length, names)
     if isinstance(source, list) and source and all(isinstance(item, np.ndarray) for item in source):
         source = np.concatenate([check_one_hot(item) for item in source])
     if hasattr(source, "__array__") and not hasattr(source, "columns"):  # arrays, also of torch, jax, tensorflow
@@ -149,8 +156,12 @@ def _of_texts(texts: list[str], length: int, genome: Any) -> Windows:
     if len(texts) == 1 and texts[0].lower().endswith(_FASTA_ENDINGS):
         from crested_like.genome import read_fasta
 
-        return SequenceWindows([sequence for _, sequence in read_fasta(texts[0])], length)
+        return windows_of(list(read_fasta(texts[0])), length)
     return RegionWindows([region for text in texts for region in regions_of(text)], length, resolve_genome(genome))
+
+
+def _is_named_sequence(item: Any) -> bool:
+    return isinstance(item, tuple) and len(item) == 2 and all(isinstance(part, str) for part in item)
 
 
 def _names_region(text: str) -> bool:

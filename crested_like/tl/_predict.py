@@ -93,7 +93,7 @@ def predict(
     (1, 2048, 2)
     """
     models = list(model) if isinstance(model, list | tuple) else [model]
-    heads = _heads_of(models, head)
+    heads = heads_of(models, head)
     if len(heads) > 1 and tracks is not None:
         raise TrackError(
             f"tracks= needs one head, and the model has {', '.join(map(repr, heads))}: pick one with head=."
@@ -109,7 +109,7 @@ def predict(
     return results if len(results) > 1 else next(iter(results.values()))
 
 
-def _heads_of(models: list[Any], head: str | None) -> list[str]:
+def heads_of(models: list[Any], head: str | None) -> list[str]:
     """Heads to be computed, after a check that the models can be averaged."""
     if not models:
         raise ValueError("predict() needs at least one model; got an empty list.")
