@@ -231,3 +231,21 @@ def test_fetch_all_fetches_tables_too_and_lists_every_failure(server, register, 
     monkeypatch.setenv("CRESTED_LIKE_OFFLINE", "1")
     assert list(fetch_all(["one"], progressbar=False)) == ["one"]
     assert crested.get_tracks("one")["identifier"].tolist() == ["w", "x"]
+
+
+@pytest.mark.slow
+def test_upstream_file_with_its_parameter_file(register, golden_dir):
+    folder = golden_dir / "baskerville_borzoi_tiny"
+    register(
+        upstream={
+            "sources": [str(folder / "model0.h5")],
+            "format": "baskerville-h5",
+            "head": "human",
+            "input_length": 1024,
+            "num_tracks": 5,
+            "params": {"sources": [str(folder / "params.json")], "sha256": "first-use"},
+        }
+    )
+    model = crested.load_model("upstream")
+    assert model.output_shape == (None, 192, 5)
+    assert card_of(model).name == "upstream"
