@@ -33,7 +33,7 @@ EPS = 1e-7
 
 
 class _Streaming(keras.metrics.Metric):
-    """A metric with one state variable, ``(rows, tracks)``, or ``(rows, 1)`` where tracks are pooled.
+    """A metric with one state variable, ``(rows, tracks)``, or ``(rows,)`` where tracks are pooled.
 
     The number of tracks is taken from the first update. The state is not a sum that could be added up over the
     replicas of a TensorFlow distribution strategy, so the first replica's is reported.
@@ -47,11 +47,11 @@ class _Streaming(keras.metrics.Metric):
         super().__init__(name=name or self.default_name, dtype=dtype)
         self.state = None
         if self.pooled:
-            self._build(1)
+            self._build()
 
-    def _build(self, columns: int) -> None:
+    def _build(self, *tracks: int) -> None:
         self.state = self.add_variable(
-            (self.rows, columns), "zeros", dtype="float32", aggregation="only_first_replica", name="state"
+            (self.rows, *tracks), "zeros", dtype="float32", aggregation="only_first_replica", name="state"
         )
 
     def update_state(self, y_true, y_pred, sample_weight=None) -> None:
@@ -66,8 +66,7 @@ class _Streaming(keras.metrics.Metric):
                 f"Metric {self.name!r} holds the state of {self.state.shape[1]} tracks; got an array of {tracks}. "
                 f"Use one metric a head."
             )
-        flat = (ops.reshape(y, (-1, ops.shape(y)[-1])) for y in (y_true, y_pred, weight))
-        self.state.assign(self._accumulate(ops.convert_to_tensor(self.state), *flat))
+        self.state.assign(self._accumulate(ops.convert_to_tensor(self.state), y_true, y_pred, weight))
 
     def result(self):
         """Value of everything taken in since the last reset."""
@@ -76,7 +75,7 @@ class _Streaming(keras.metrics.Metric):
         return self._value(*ops.unstack(ops.convert_to_tensor(self.state)))
 
     def _accumulate(self, state, y_true, y_pred, weight):
-        """Return the state after a batch of ``(samples, tracks)``."""
+        """Return the state after a batch; all three have the shape of the predictions."""
         raise NotImplementedError
 
     def _value(self, *rows):
@@ -91,25 +90,25 @@ def _broadcast(weight, like):
     return ops.broadcast_to(ops.reshape(weight, (*ops.shape(weight), *(1,) * missing)), ops.shape(like))
 
 
-def _combine(count, a, b, aa=0.0, bb=0.0, ab=0.0):
-    """Join groups along the first axis: counts, means of a and b, and centred sums of a², b² and ab.
+def _combine(axis, count, a, b, aa=0.0, bb=0.0, ab=0.0):
+    """Join groups along an axis: counts, means of a and b, and centred sums of a², b² and ab.
 
     A group may be a single value, with itself as mean and no spread. Unlike sums of squares, centred sums do not
     cancel when means are large against the spread (Chan, Golub & LeVeque, Updating formulae and a pairwise algorithm
     for computing sample variances, 1979).
     """
-    total = ops.sum(count, axis=0)
+    total = ops.sum(count, axis=axis, keepdims=True)
     share = count / ops.where(total > 0, total, 1.0)
-    mean_a, a = _centre(a, share)
-    mean_b, b = _centre(b, share)
-    spread = (ops.sum(s + count * x * y, axis=0) for s, x, y in ((aa, a, a), (bb, b, b), (ab, a, b)))
-    return ops.stack([total, mean_a, mean_b, *spread])
+    mean_a, a = _centre(axis, a, share)
+    mean_b, b = _centre(axis, b, share)
+    spread = (ops.sum(s + count * x * y, axis=axis) for s, x, y in ((aa, a, a), (bb, b, b), (ab, a, b)))
+    return ops.stack([*(ops.squeeze(x, axis=axis) for x in (total, mean_a, mean_b)), *spread])
 
 
-def _centre(x, share):
-    """Mean along the first axis, and the rest. The second pass takes away the rounding of a long float32 sum."""
-    mean = ops.sum(share * x, axis=0)
-    mean = mean + ops.sum(share * (x - mean), axis=0)
+def _centre(axis, x, share):
+    """Mean along an axis, and the rest. The second pass takes away the rounding of a long float32 sum."""
+    mean = ops.sum(share * x, axis=axis, keepdims=True)
+    mean = mean + ops.sum(share * (x - mean), axis=axis, keepdims=True)
     return mean, x - mean
 
 
@@ -119,12 +118,12 @@ class _Moments(_Streaming):
     rows = 6
 
     def _accumulate(self, state, y_true, y_pred, weight):
-        batch = _combine(weight, *self._transform(y_true, y_pred))  # (6, tracks)
+        groups = (weight, *self._transform(y_true, y_pred))
+        for _ in y_pred.shape[:-1]:  # one axis at a time keeps the sums short: bins, then samples
+            groups = ops.unstack(_combine(-2, *groups))
         if self.pooled:
-            groups = ops.expand_dims(ops.concatenate([state, batch], axis=1), axis=-1)
-        else:
-            groups = ops.stack([state, batch], axis=1)
-        return _combine(*ops.unstack(groups))
+            groups = ops.unstack(_combine(-1, *groups))
+        return _combine(0, *ops.unstack(ops.stack([state, ops.stack(groups)], axis=1)))
 
     def _transform(self, y_true, y_pred):
         return y_true, y_pred
@@ -145,7 +144,7 @@ class PooledPearson(_Moments):
     def _value(self, count, mean_true, mean_pred, true, pred, both):
         # numerator and denominator over n: their products would overflow
         eps = EPS / ops.maximum(count, 1.0)
-        return ops.squeeze(both / (ops.sqrt(true) * ops.sqrt(pred) + eps))
+        return both / (ops.sqrt(true) * ops.sqrt(pred) + eps)
 
 
 @serializable("PooledPearsonLog", formerly=("Metrics>PearsonCorrelationLog",))
@@ -176,7 +175,7 @@ class Concordance(_Moments):
     def _value(self, count, mean_true, mean_pred, true, pred, both):
         count = ops.maximum(count, 1.0)
         distance = (true + pred) / count + ops.square(mean_true - mean_pred) + EPS
-        return ops.squeeze(2.0 * both / count / distance)
+        return 2.0 * both / count / distance
 
 
 class _PerTrack(_Moments):
@@ -295,7 +294,7 @@ class ZeroPenalty(_BatchMean):
 
     def _of_batch(self, y_true, y_pred, weight):
         penalty = ops.where(y_true == 0, weight * ops.log1p(1000.0 * ops.abs(y_pred)), 0.0)
-        return ops.sum(ops.sum(penalty, axis=0), axis=0, keepdims=True)
+        return ops.sum(penalty)
 
 
 @serializable("BatchSpearman", formerly=("Metrics>SpearmanCorrelationPerClass",))
@@ -327,7 +326,9 @@ class BatchSpearman(_BatchMean):
         super().update_state(y_true, y_pred)
 
     def _of_batch(self, y_true, y_pred, weight):
-        count, _, _, true, pred, both = ops.unstack(_combine(weight, _ranks(y_true), _ranks(y_pred)))
+        tracks = y_pred.shape[-1]
+        weight, y_true, y_pred = (ops.reshape(y, (-1, tracks)) for y in (weight, y_true, y_pred))
+        count, _, _, true, pred, both = ops.unstack(_combine(0, weight, _ranks(y_true), _ranks(y_pred)))
         return both / (ops.sqrt(true) * ops.sqrt(pred) + EPS / count)
 
     def get_config(self) -> dict:
