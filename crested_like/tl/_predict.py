@@ -154,10 +154,9 @@ class Predictor:
         if not self.views:
             raise ValueError("shifts must hold at least one shift; got none. Use (0,) for no shift.")
         self.table = _common_table(models, head)
-        channels = {model.name: named_outputs(model)[head].shape[-1] for model in models}
-        if len(set(channels.values())) > 1:
-            raise TrackError(f"Models to be averaged must have the same tracks; they have {channels}.")
-        num_tracks = next(iter(channels.values()))
+        num_tracks, *others = (named_outputs(model)[head].shape[-1] for model in models)
+        if any(other != num_tracks for other in others):
+            raise TrackError(f"Models to be averaged must have the same tracks; they have {num_tracks}, {others}.")
         #: Output channels, in the order of the result.
         self.tracks = resolve_tracks(tracks, self.table, num_tracks)
         partners = self._partners(rc, unstranded, num_tracks)

@@ -99,12 +99,15 @@ def _write_zarr(blocks: Blocks, layout: Layout, path: Path) -> xr.DataArray:
             shape=layout.shape,
             chunks=chunks,
             dtype="float32",
+            fill_value=float("nan"),  # readers take the fill value for missing, and 0 is a prediction
             attributes={"_ARRAY_DIMENSIONS": list(layout.dims), **layout.attrs},
         )
         for start, block in blocks:
             array[start : start + len(block)] = block
         zarr.consolidate_metadata(unfinished, zarr_format=2)
-    return xr.open_zarr(path, chunks=None, mask_and_scale=False)[NAME]
+    written = xr.open_zarr(path, chunks=None, mask_and_scale=False)[NAME]
+    written.attrs.pop("_FillValue", None)
+    return written
 
 
 def _write_hdf5(blocks: Blocks, layout: Layout, path: Path) -> xr.DataArray:
