@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -153,12 +154,12 @@ class Predictor:
         self.views = [(strand, int(shift)) for strand in ((False, True) if rc else (False,)) for shift in shifts]
         if not self.views:
             raise ValueError("shifts must hold at least one shift; got none. Use (0,) for no shift.")
-        self.table = _common_table(models, head)
+        self._models, self._head = models, head
         num_tracks, *others = (named_outputs(model)[head].shape[-1] for model in models)
         if any(other != num_tracks for other in others):
             raise TrackError(f"Models to be averaged must have the same tracks; they have {num_tracks}, {others}.")
         #: Output channels, in the order of the result.
-        self.tracks = resolve_tracks(tracks, self.table, num_tracks)
+        self.tracks = resolve_tracks(tracks, None if _are_numbers(tracks) else self.table, num_tracks)
         partners = self._partners(rc, unstranded, num_tracks)
         # one head computes what either strand needs
         computed = np.unique(np.concatenate([self.tracks, partners]))
@@ -170,6 +171,11 @@ class Predictor:
             for strand, chosen in ((False, self.tracks), (True, partners))
         }
         self.parts = [reduced(model, head, computed) for model in models]
+
+    @cached_property
+    def table(self) -> pd.DataFrame | None:
+        """The models' track table, where a card has one; it may have to be downloaded, so it is asked for late."""
+        return _common_table(self._models, self._head)
 
     def _partners(self, rc: bool, unstranded: bool, num_tracks: int) -> NDArray[np.intp]:
         """For every track of the result the channel that shows it on the reverse complement."""
@@ -217,6 +223,15 @@ def _columns(values: NDArray, chosen: NDArray[np.intp] | None) -> NDArray:
     if chosen is None or np.array_equal(chosen, np.arange(values.shape[-1])):
         return values
     return values[..., chosen]
+
+
+def _are_numbers(tracks: Any) -> bool:
+    """Whether tracks are asked for by number alone, so that no table is needed."""
+    if tracks is None or isinstance(tracks, slice | int | np.integer):
+        return True
+    return isinstance(tracks, list | tuple | range | np.ndarray) and all(
+        isinstance(track, int | np.integer | np.bool_) for track in tracks
+    )
 
 
 def _common_table(models: Sequence[keras.Model], head: str) -> pd.DataFrame | None:

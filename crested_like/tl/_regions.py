@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crested_like._card import card_of
-from crested_like._errors import TrackError
+from crested_like._errors import FetchError, TrackError
 from crested_like.tl import _store
 from crested_like.tl._inputs import Windows, windows_of
 from crested_like.tl._predict import Predictor, heads_of
@@ -17,9 +18,12 @@ from crested_like.tl._stream import stream
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
     import xarray as xr
 
     from crested_like.genome import Genome
+
+log = logging.getLogger(__name__)
 
 
 def predict_regions(
@@ -87,8 +91,9 @@ def _layout(predictor: Predictor, windows: Windows, model: keras.Model) -> _stor
         "end": ("region", starts + geometry.output_length),
         "track": ("track", predictor.tracks),
     }
-    if predictor.table is not None:
-        rows = predictor.table.iloc[predictor.tracks]
+    table = _table_or_none(predictor)
+    if table is not None:
+        rows = table.iloc[predictor.tracks]
         coords["track"] = ("track", rows["identifier"].to_numpy(dtype=str))
         coords["description"] = ("track", rows["description"].to_numpy(dtype=str))
     dims: tuple[str, ...] = ("region", "track")
@@ -105,3 +110,12 @@ def _layout(predictor: Predictor, windows: Windows, model: keras.Model) -> _stor
         "units": f"coverage, {card.transform} transform" if card and card.transform else "model output",
     }
     return _store.Layout(dims, (len(windows), *predictor.output_shape), coords, attrs, dict(windows.chrom_sizes))
+
+
+def _table_or_none(predictor: Predictor) -> pd.DataFrame | None:
+    """Track table for labels; without it tracks go by their numbers, which is no reason to fail."""
+    try:
+        return predictor.table
+    except FetchError as error:
+        log.warning("Tracks are labelled by number, because their table cannot be fetched: %s", error)
+        return None
