@@ -7,10 +7,12 @@ from crested_like.layers.activations import gelu_erf, gelu_sigmoid, gelu_tanh
 from crested_like.layers.attention import MultiheadAttention
 from crested_like.layers.pooling import AttentionPool1D
 from crested_like.layers.rotary import RotaryAttention
+from crested_like.layers.scaling import ChannelScale
 from crested_like.layers.upsampling import SeparableUpsampling1D
 
 __all__ = [
     "AttentionPool1D",
+    "ChannelScale",
     "MultiheadAttention",
     "RotaryAttention",
     "SeparableUpsampling1D",
