@@ -1,0 +1,159 @@
+"""Every check of this project, each in an environment of its own: ``nox`` runs the usual ones, ``nox -l`` lists all."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests", "predict"]
+
+HERE = Path(__file__).parent
+PARITY = HERE / "docs" / "parity"
+BENCHMARKS = HERE / "docs" / "benchmarks"
+
+RUFF = "ruff==0.17.5"  # as in .pre-commit-config.yaml
+MYPY = "mypy==2.4.1"
+
+#: What brings a backend. TensorFlow without its GPU libraries, and one release of PyTorch for which pip finds the CPU
+#: build (2.13.0+cpu) first where one is offered; any other requirement or wheel through the variables.
+BACKENDS = {
+    "tensorflow": os.environ.get("CRESTED_LIKE_TENSORFLOW", "tensorflow-cpu>=2.18"),
+    "jax": os.environ.get("CRESTED_LIKE_JAX", "jax>=0.5"),
+    "torch": os.environ.get("CRESTED_LIKE_TORCH", "torch==2.13.0"),
+}
+TRAINING = tuple(BACKENDS)
+
+
+def install(session: nox.Session, backend: str) -> None:
+    """Install this project with one backend: not editable, so that a file the wheel lacks is missed."""
+    if backend == "openvino":
+        # AnnData holds pandas back: one environment goes without it, and so has the newest of everything
+        session.install(".[openvino,genomics,plot]", "pytest>=8", "pytest-timeout>=2")
+    else:
+        session.install(".[test]", BACKENDS[backend])
+
+
+def pytest(session: nox.Session, backend: str, *args: str, **env: str) -> None:
+    """Run the tests on one backend, with Keras' own settings file out of the way."""
+    settings = {"KERAS_BACKEND": backend, "KERAS_HOME": session.create_tmp(), "MPLBACKEND": "agg", **env}
+    session.run("pytest", *args, *session.posargs, env=settings)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Lint and formatting."""
+    session.install(RUFF)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+@nox.parametrize("backend", TRAINING, ids=TRAINING)
+def tests(session: nox.Session, backend: str) -> None:
+    """The quick tests, on each backend that trains."""
+    install(session, backend)
+    pytest(session, backend)
+
+
+@nox.session
+def predict(session: nox.Session) -> None:
+    """The quick tests on OpenVINO, which predicts and does not train."""
+    install(session, "openvino")
+    pytest(session, "openvino")
+
+
+@nox.session
+@nox.parametrize("backend", (*TRAINING, "openvino"), ids=(*TRAINING, "openvino"))
+def parity(session: nox.Session, backend: str) -> None:
+    """The published numbers, on real data too; notes the errors for the documentation."""
+    install(session, backend)
+    PARITY.mkdir(parents=True, exist_ok=True)
+    pytest(session, backend, "-m", "parity", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
+
+
+@nox.session
+@nox.parametrize("backend", TRAINING, ids=TRAINING)
+def slow(session: nox.Session, backend: str) -> None:
+    """Full-size networks, fresh processes, and the examples of the documentation."""
+    install(session, backend)
+    pytest(session, backend, "-m", "slow and not parity")
+
+
+@nox.session
+def network(session: nox.Session) -> None:
+    """Published addresses: needs the internet."""
+    install(session, "jax")
+    pytest(session, "jax", "-m", "network")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types of registry, genome and checkpoints."""
+    session.install(".[jax,genomics]", MYPY, "pandas-stubs")
+    session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation; a warning is an error."""
+    session.install(".[docs,genomics,plot]", BACKENDS["jax"])
+    out = HERE / "docs" / "_build"
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", str(out), *session.posargs)
+    session.log(f"Open {out / 'index.html'}")
+
+
+def samples(session: nox.Session) -> Path:
+    """Where the session ``sample_models`` leaves its files and ``minimum`` finds them."""
+    return Path(session.cache_dir).resolve() / "sample_models"
+
+
+@nox.session
+def sample_models(session: nox.Session) -> None:
+    """Write a small file of every architecture with the newest Keras, and what it predicts."""
+    session.install("--upgrade", ".[jax]")
+    session.run("python", "scripts/write_sample_models.py", str(samples(session)), env={"KERAS_BACKEND": "jax"})
+
+
+def lowest(*extras: str) -> list[str]:
+    """Every requirement of the project and some extras, at the oldest version it allows."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
+    return [line.replace(">=", "==") for line in wanted if re.search(r">=", line)]
+
+
+@nox.session(requires=["sample_models"])
+def minimum(session: nox.Session) -> None:
+    """The oldest of everything that is allowed: reads what the newest Keras wrote.
+
+    Files that the newest Keras wrote by itself cannot be read by an older one, so the rooms whose tests need
+    published files are left out.
+    """
+    session.install(*lowest("jax", "genomics", "plot", "anndata"), "pytest>=8", "pytest-timeout>=2")
+    session.install("--no-deps", ".")
+    rooms = ("test_older_keras.py", "test_atomic.py", "test_card.py", "layers", "genome", "datasets")
+    tests = [str(Path("tests") / room) for room in rooms]
+    # old libraries warn about newer ones: that is not ours to mend
+    pytest(session, "jax", "-W", "default", *tests, CRESTED_LIKE_SAMPLE_MODELS=str(samples(session)))
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Seconds and memory of full-size windows, beside other packages; writes the tables of the documentation."""
+    session.install(".[test,parity,openvino]", *BACKENDS.values())
+    BENCHMARKS.mkdir(parents=True, exist_ok=True)
+    session.run("python", "-m", "benchmarks", "--out", str(BENCHMARKS), *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel and the source archive, and a look that the data files are in the wheel."""
+    session.install("build")
+    out = session.create_tmp()
+    session.run("python", "-m", "build", "--outdir", out, ".")
+    session.run("python", "scripts/check_wheel.py", out)
