@@ -1,0 +1,7 @@
+"""Pictures and short tables of predictions. Needs arrays only, and no keras."""
+
+from crested_like.pl._save import save
+from crested_like.pl._strongest import strongest_bins, strongest_tracks
+from crested_like.pl._tracks import tracks
+
+__all__ = ["tracks", "save", "strongest_tracks", "strongest_bins"]

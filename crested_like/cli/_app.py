@@ -1,0 +1,80 @@
+"""The program and its verbs. Nothing heavy is imported before a verb runs."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Optional
+
+import typer
+from typer.core import TyperGroup
+
+from crested_like import __version__
+from crested_like._errors import CrestedLikeError, UnknownModelError
+from crested_like.cli import _console as console
+from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, show
+
+_INTERRUPTED = 130  # what shells expect after Ctrl-C
+
+
+class _Verbs(TyperGroup):
+    """Prints errors that are meant for the user as one line; anything else is a fault of ours and keeps its trace."""
+
+    def invoke(self, ctx: typer.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.fail("Interrupted. No unfinished file was left.")
+            raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+            raise
+        except (CrestedLikeError, ValueError, OSError) as error:
+            if ctx.params.get("verbose"):
+                console.traceback()
+            console.fail(_message(error))
+            raise typer.Exit(1) from None
+
+
+def _message(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return f"{text} So does: crested-like models" if isinstance(error, UnknownModelError) else text
+
+
+app = typer.Typer(
+    name="crested-like",
+    cls=_Verbs,
+    help="From DNA to coverage, with published networks as plain Keras models.",
+    epilog="Start with: [bold]crested-like demo[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"crested-like {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more while working, and show the trace of an error.")
+    ] = False,
+    version: Annotated[
+        Optional[bool],  # noqa: UP045 - read by typer at run time
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = None,
+) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up notes
+    console.set_up_logging(verbose=verbose)
+
+
+app.command("predict", no_args_is_help=False)(predict.predict)
+app.command("demo")(demo.demo)
+app.command("models")(models.models)
+app.command("show")(show.show)
+app.command("fetch")(fetch.fetch)
+app.command("convert-checkpoint")(convert_checkpoint.convert_checkpoint)
+app.command("backends")(backends.backends)

@@ -1,0 +1,187 @@
+"""A run from what was asked to what is printed, shared by the verbs that predict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crested_like.cli import _console as console
+from crested_like.cli._facts import of_model
+from crested_like.cli._input import Source
+from crested_like.cli._output import READING, replacing, written_paths
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+    import xarray as xr
+
+_DRAWN_REGIONS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Everything that is asked of one run."""
+
+    models: Sequence[str]
+    source: Source
+    out: Path
+    targets: Path | None = None
+    """Track table of models whose file names no tracks."""
+    plot: Path | None = None
+    plot_tracks: str = "8"
+    top: int = 10
+    options: dict[str, Any] = field(default_factory=dict)
+    """Arguments of ``tl.predict_regions``."""
+
+
+def check_plot(path: Path | None) -> None:
+    """Make sure, before any work, that a figure can be drawn and its name stands for a format."""
+    if path is None:
+        return
+    from crested_like.pl._save import check_figure_path, matplotlib_part
+
+    check_figure_path(path)
+    matplotlib_part("figure")
+
+
+def load_models(names: Sequence[str], targets: Path | None = None) -> list[keras.Model]:
+    """Models by name or path, with the tracks of a table where one is given."""
+    from crested_like import attach
+    from crested_like.registry import load_model
+
+    loaded = [load_model(name) for name in names]
+    return loaded if targets is None else [attach(model, targets) for model in loaded]
+
+
+def run(request: Request, models: list[keras.Model] | None = None) -> xr.DataArray:
+    """Predict, write, draw and print."""
+    from crested_like import tl
+
+    loaded = models or load_models(request.models, request.targets)
+    told = of_model(loaded[0], request.options.get("head"))
+    if request.plot is not None and tl.geometry(loaded[0], request.options.get("head")).bin_size is None:
+        raise ValueError("--plot draws coverage along a sequence, and this model gives one value per sequence.")
+    model = loaded if len(loaded) > 1 else loaded[0]
+    with replacing(request.out):
+        array = tl.predict_regions(
+            request.source.items, model, request.source.genome, out=request.out, **request.options
+        )
+    rows = {"model": _named(request.models), **told, "predicted": request.source.words}
+    rows["on"] = _backend()
+    console.stdout().print(console.facts(rows))
+    _print_strongest(array, request.top)
+    if request.plot is not None:
+        draw(array, request.plot, request.plot_tracks)
+    files = written_paths(request.out, [str(track) for track in array["track"].to_numpy()])
+    console.stdout().print(console.facts({**_written(array, files), "figure": request.plot}))
+    return array
+
+
+def _named(models: Sequence[str]) -> str:
+    return models[0] if len(models) == 1 else f"mean of {', '.join(models)}"
+
+
+def _backend() -> str:
+    import keras
+
+    return f"keras {keras.__version__} with {keras.backend.backend()}"
+
+
+def _print_strongest(array: xr.DataArray, top: int) -> None:
+    from crested_like import pl
+
+    if top < 1:
+        return
+    tracks = pl.strongest_tracks(array, top)
+    columns = {
+        "track": tracks["track"],
+        "description": tracks["description"],
+        "mean": tracks["mean"].map(_number),
+        "max": tracks["max"].map(_number),
+        "maximum at": _places(tracks),
+    }
+    console.stdout().print(console.table("Strongest tracks", _said(columns), right=("mean", "max"), keep="track"))
+    bins = pl.strongest_bins(array, top)
+    title = "Strongest bins" if "bin" in array.dims else "Strongest sequences"
+    columns = {
+        "where": _places(bins),
+        "mean of tracks": bins["mean"].map(_number),
+        "max": bins["max"].map(_number),
+        "track": bins["track"],
+        "description": bins["description"],
+    }
+    console.stdout().print(console.table(title, _said(columns), right=("mean of tracks", "max"), keep="where"))
+
+
+def _said(columns: dict[str, Any]) -> dict[str, list[Any]]:
+    """Columns without those that are empty, such as descriptions nobody gave."""
+    return {name: list(values) for name, values in columns.items() if any(value != "" for value in values)}
+
+
+def _number(value: float) -> str:
+    from crested_like.pl._style import number_text
+
+    return number_text(value)
+
+
+def _places(table: pd.DataFrame) -> list[str]:
+    """Places as region strings: 1-based, both ends included."""
+    return [f"{row.chrom}:{row.start + 1:,}-{row.end:,}" for row in table.itertuples()]
+
+
+def _written(array: xr.DataArray, files: list[Path]) -> dict[str, Any]:
+    shape = " x ".join(f"{size:,} {dim}{'' if size == 1 else 's'}" for dim, size in array.sizes.items())
+    if len(files) > 1:
+        return {"written": f"{len(files):,} files, {files[0]} to {files[-1]}", "holding": shape}
+    reading = READING.get(files[0].suffix.lower())
+    return {"written": files[0], "holding": shape, "in Python": reading and reading.format(path=files[0])}
+
+
+def draw(array: xr.DataArray, path: Path, wanted: str) -> None:
+    """Draw the strongest tracks, or those asked for."""
+    from crested_like import pl
+
+    regions = range(min(array.sizes["region"], _DRAWN_REGIONS))
+    if len(regions) < array.sizes["region"]:
+        console.note(f"The figure shows the first {len(regions)} of {array.sizes['region']:,} regions.")
+    figure = pl.tracks(array, tracks=_tracks_to_draw(array, wanted), regions=list(regions))
+    pl.save(figure, path)
+
+
+def _tracks_to_draw(array: xr.DataArray, wanted: str) -> list[int]:
+    from crested_like import pl
+    from crested_like._card import resolve_tracks
+
+    if wanted.isdecimal():
+        return pl.strongest_tracks(array, int(wanted)).index.tolist()
+    return resolve_tracks(tracks_asked([wanted]), _track_table(array), array.sizes["track"]).tolist()
+
+
+def _track_table(array: xr.DataArray) -> pd.DataFrame:
+    import pandas as pd
+
+    names = array["track"].to_numpy().astype(str)
+    told = array["description"].to_numpy().astype(str) if "description" in array.coords else names
+    return pd.DataFrame({"identifier": names, "description": told})
+
+
+def tracks_asked(texts: Sequence[str] | None) -> Any:
+    """What ``tracks=`` is to get: channel numbers, a slice, identifiers, or a text to search for.
+
+    Examples
+    --------
+    >>> tracks_asked(["0,3"]), tracks_asked(["0:4"]), tracks_asked(["CNhs1+,CNhs2+"]), tracks_asked(["adult liver"])
+    ([0, 3], slice(0, 4, None), ['CNhs1+', 'CNhs2+'], 'adult liver')
+    """
+    if not texts:
+        return None
+    parts = [part.strip() for text in texts for part in (text.split(",") if " " not in text else [text])]
+    parts = [part for part in parts if part]
+    if all(part.isdecimal() for part in parts):
+        return [int(part) for part in parts]
+    ends = parts[0].split(":")
+    if len(parts) == 1 and len(ends) == 2 and all(end.isdecimal() or not end for end in ends):
+        return slice(*(int(end) if end else None for end in ends))
+    return parts if len(parts) > 1 else parts[0]

@@ -1,0 +1,54 @@
+"""``crested-like models``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Optional
+
+import typer
+
+from crested_like.cli import _console as console
+
+Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
+
+
+def models(
+    query: Annotated[Wanted, typer.Argument(help="Words that have to occur in a model's entry.")] = None,
+    species: Annotated[Wanted, typer.Option(help="For example human or mouse.")] = None,
+    architecture: Annotated[Wanted, typer.Option(help="For example borzoi, borzoi_prime, enformer.")] = None,
+    genome: Annotated[Wanted, typer.Option(help="For example hg38.")] = None,
+    task: Annotated[Wanted, typer.Option(help="What it was trained for.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that can be asked for by name."""
+    from crested_like.registry import list_models, model_card
+
+    asked = {"species": species, "architecture": architecture, "genome": genome, "task": task}
+    found = list_models(query, **{key: value for key, value in asked.items() if value is not None})
+    if as_json:
+        typer.echo(json.dumps([model_card(name).to_dict() for name in found["name"]], indent=2))
+        return
+    if found.empty:
+        console.note("No model fits. Leave out some words or filters; crested-like models lists all.")
+        raise typer.Exit(1)
+    columns = {
+        "name": found["name"],
+        "architecture": found["architecture"],
+        "species": found["species"],
+        "input (bp)": [_number(value) for value in found["input_length"]],
+        "bin (bp)": [_number(value) for value in found["bin_size"]],
+        "tracks": [_number(value) for value in found["num_tracks"]],
+        "size": found["size"],
+        "licence": found["license"],
+    }
+    right = ("input (bp)", "bin (bp)", "tracks", "size")
+    console.stdout().print(
+        console.table("", {name: list(column) for name, column in columns.items()}, right=right, keep="name")
+    )
+    console.note(f"{len(found)} models. crested-like show NAME tells more; crested-like predict --model NAME uses one.")
+
+
+def _number(value: Any) -> str | None:
+    import pandas as pd
+
+    return None if pd.isna(value) else f"{value:,}"
