@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +71,8 @@ def convert(
     Returns
     -------
     keras.Model
-        In float32, with every array of the file used and every weight filled.
+        In float32, with every array of the file used and every weight filled. Its initializers are zeros, as nothing
+        was drawn.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def convert(
     if params is not None and not isinstance(params, Mapping):
         params = Path(params)
     require_backend()
-    with _float32():
+    with _float32(), _nothing_drawn():
         model = handler(path, params=params, head=head, architecture=architecture, settings=settings)
     if out is not None:
         from crested_like.checkpoints._keras import save_keras
@@ -140,6 +141,12 @@ def format_of(path: Path) -> Format:
         f"{name} ({', '.join('*' + suffix for suffix in form.suffixes)})" for name, form in FORMATS.items()
     )
     raise CheckpointError(f"{path} is of no known format. Known are: {names}.")
+
+
+def _nothing_drawn() -> AbstractContextManager[None]:
+    from crested_like.layers._initializers import nothing_drawn
+
+    return nothing_drawn()
 
 
 @contextmanager

@@ -1,0 +1,148 @@
+"""Parameter files and weight files made on the spot, and a record of what parity tests measured."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+#: The project's one tolerance, of the largest expected value.
+TOLERANCE = 2e-5
+
+#: Every kind of block the published networks use, at a size that builds in no time.
+SMALL: dict[str, Any] = {
+    "model": {
+        "seq_length": 256,
+        "activation": "gelu",
+        "norm_type": "batch",
+        "bn_momentum": 0.9,
+        "kernel_initializer": "lecun_normal",
+        "l2_scale": 2e-7,
+        "trunk": [
+            {
+                "name": "conv_dna",
+                "filters": 6,
+                "kernel_size": 7,
+                "norm_type": None,
+                "activation": "linear",
+                "pool_size": 2,
+            },
+            {"name": "res_tower", "filters_init": 6, "filters_end": 8, "num_convs": 1, "kernel_size": 5, "repeat": 2},
+            {"name": "transformer_tower", "key_size": 4, "heads": 2, "num_position_features": 4, "repeat": 1},
+            {"name": "unet_conv", "kernel_size": 3, "upsample_conv": True},
+            {"name": "Cropping1D", "cropping": 8},
+        ],
+        "head_human": {"name": "final", "units": 5, "activation": "softplus"},
+        "head_mouse": {"name": "final", "units": 3, "activation": "softplus"},
+    }
+}
+
+
+@pytest.fixture(scope="session")
+def small() -> dict[str, Any]:
+    """A small parameter file, not to be changed."""
+    return SMALL
+
+
+@pytest.fixture
+def params() -> dict[str, Any]:
+    """A small parameter file, free to be changed."""
+    return copy.deepcopy(SMALL)
+
+
+@pytest.fixture
+def trunk_of():
+    """A small parameter file with another trunk, and other keys of ``model``."""
+
+    def make(*blocks: dict, **model: Any) -> dict[str, Any]:
+        content = copy.deepcopy(SMALL)
+        content["model"].update(model, trunk=list(blocks))
+        return content
+
+    return make
+
+
+#: The classes of Keras 2 by our layers'.
+_CLASSES = {
+    "Conv1D": "conv1d",
+    "Dense": "dense",
+    "BatchNormalization": "batch_normalization",
+    "LayerNormalization": "layer_normalization",
+    "MultiheadAttention": "multihead_attention",
+    "SeparableUpsampling1D": "separable_conv1d",
+    "SeparableConv1D": "separable_conv1d",
+    "ChannelScale": "scale",
+}
+
+
+@pytest.fixture
+def write_h5():
+    """Write a model's weights as Keras 2 would; layers are numbered in the order given."""
+
+    def write(path: Path, layers: list[keras.layers.Layer], first: int = 0, group: str = "model_weights") -> Path:
+        counts: Counter[str] = Counter()
+        with h5py.File(path, "w") as file:
+            weights_group = file.create_group(group) if group else file
+            names = []
+            for layer in layers:
+                if not layer.weights:
+                    continue
+                kind = _CLASSES[type(layer).__name__]
+                number = counts[kind] + first
+                counts[kind] += 1
+                name = f"{kind}_{number}" if number else kind
+                names.append(name)
+                inside = [f"{name}/{weight.path.split('/', 1)[1]}:0" for weight in layer.weights]
+                stored = weights_group.create_group(name)
+                stored.attrs["weight_names"] = inside
+                for key, value in zip(inside, layer.get_weights(), strict=True):
+                    stored[key] = value
+            weights_group.attrs["layer_names"] = names
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def randomise():
+    """Give a model weights of which none is zero."""
+    rng = np.random.default_rng(7)
+
+    def make(model: keras.Model) -> keras.Model:
+        for weight in model.weights:
+            value = rng.normal(size=weight.shape) / np.sqrt(max(np.prod(weight.shape[:-1]), 1))
+            positive = weight.name in ("gamma", "moving_variance")
+            weight.assign(np.exp(value / 2) if positive else value)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def check_parity():
+    """Compare with expected values, and note the error where ``CRESTED_LIKE_RECORD_PARITY`` names a folder."""
+    errors: dict[tuple[str, str], float] = {}
+
+    def check(name: str, quantity: str, got: Any, want: Any) -> None:
+        got = np.asarray(got)
+        assert got.shape == want.shape, quantity
+        errors[name, quantity] = float(np.abs(got - want).max() / np.abs(want).max())
+        assert errors[name, quantity] <= TOLERANCE, f"parts at {quantity}: {errors[name, quantity]:.1e}"
+
+    yield check
+    folder = os.environ.get("CRESTED_LIKE_RECORD_PARITY")
+    if folder and errors:
+        path = Path(folder) / f"{keras.backend.backend()}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = json.loads(path.read_text()) if path.exists() else []
+        kept = [record for record in earlier if (record["name"], record["quantity"]) not in errors]
+        kept += [{"name": name, "quantity": key, "error": error} for (name, key), error in errors.items()]
+        path.write_text(json.dumps(kept, indent=1) + "\n")
