@@ -144,10 +144,11 @@ def minimum(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Seconds and memory of full-size windows, beside other packages; writes the tables of the documentation."""
+    """Full-size networks: whether the backends agree; writes the figures of the documentation."""
     session.install(".[test,parity,openvino]", *BACKENDS.values())
     BENCHMARKS.mkdir(parents=True, exist_ok=True)
-    session.run("python", "-m", "benchmarks", "--out", str(BENCHMARKS), *session.posargs)
+    agreement = str(BENCHMARKS / "agreement.json")
+    session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)
 
 
 @nox.session

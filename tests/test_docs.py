@@ -1,6 +1,7 @@
 """The documentation says what is so: its examples run, its links lead somewhere, and every public name is in it."""
 
 import importlib
+import json
 import re
 import shutil
 import subprocess
@@ -126,4 +127,20 @@ def test_parity_table_shows_the_worst_error(tmp_path, monkeypatch):
         "|---|---:|---:|---|",
         "| `a` | 3.0e-06 | 5.0e-07 | human |",
         "| `b` | 0.0e+00 |  | human |",
+    ]
+
+
+def test_agreement_table_shows_the_worst_pair(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    from parity_figures import agreement_lines
+
+    file = tmp_path / "agreement.json"
+    assert "nox -s benchmarks" in agreement_lines(file)[0]
+    pairs = [{"worst": 2e-6, "median": 1e-7}, {"worst": 1e-6, "median": 3e-7}]
+    borzoi = {"parameters": 1234, "moved by": {"skips": {"median": 0.5}}, "pairs": pairs}
+    file.write_text(json.dumps({"versions": {"keras": "3"}, "models": {"borzoi": borzoi}}))
+    assert agreement_lines(file)[2:] == [
+        "| borzoi | 1,234 | 2.0e-06 | 3.0e-07 | skips 5.0e-01 |",
+        "",
+        "Measured with keras 3.",
     ]

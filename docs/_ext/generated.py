@@ -1,6 +1,7 @@
 """Directives that show what tests and benchmarks wrote, or say how to make it where nothing was written yet.
 
-``{parity-table}`` reads ``docs/parity/<backend>.json``; ``{measured}`` reads ``docs/benchmarks/*.md``, all of them or
+``{parity-table}`` reads ``docs/parity/<backend>.json``, ``{agreement-table}`` the full-size comparison in
+``docs/benchmarks/agreement.json``; ``{measured}`` reads ``docs/benchmarks/*.md``, all of them or
 the one that is named.
 """
 
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from parity_figures import parity_lines
+from parity_figures import agreement_lines, parity_lines
 from sphinx.util.docutils import SphinxDirective
 
 
@@ -33,6 +34,11 @@ class ParityTable(Generated):
         return self.parsed(parity_lines(self.folder("parity")))
 
 
+class AgreementTable(Generated):
+    def run(self):
+        return self.parsed(agreement_lines(self.folder("benchmarks") / "agreement.json"))
+
+
 class Measured(Generated):
     optional_arguments = 1
 
@@ -46,5 +52,6 @@ class Measured(Generated):
 
 def setup(app):
     app.add_directive("parity-table", ParityTable)
+    app.add_directive("agreement-table", AgreementTable)
     app.add_directive("measured", Measured)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""What the parity tests measured, as a table. No Sphinx here, so that it can be tested without."""
+"""What tests and benchmarks measured of errors, as tables. No Sphinx here, so that it can be tested without."""
 
 import json
 from collections import defaultdict
@@ -28,3 +28,18 @@ def parity_lines(folder):
         cells = [f"{row[backend][0]:.1e}" if backend in row else "" for backend in backends]
         lines.append(f"| `{name}` | {' | '.join(cells)} | {max(row.values())[1]} |")
     return lines
+
+
+def agreement_lines(file):
+    """Markdown table of how far backends are apart at full size, and of how far a broken network is."""
+    if not file.exists():
+        return ["*No figures were recorded yet: run `nox -s benchmarks`.*"]
+    report = json.loads(file.read_text())
+    lines = ["| Network | Parameters | worst track | median track | a broken one moves |", "|---|---:|---:|---:|---|"]
+    for name, found in report["models"].items():
+        worst = max(row["worst"] for row in found["pairs"])
+        median = max(row["median"] for row in found["pairs"])
+        moved = ", ".join(f"{what} {by['median']:.1e}" for what, by in found["moved by"].items())
+        lines.append(f"| {name} | {found['parameters']:,} | {worst:.1e} | {median:.1e} | {moved} |")
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    return [*lines, "", f"Measured with {versions}."]
