@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 from typer.core import TyperGroup
@@ -19,7 +19,7 @@ _INTERRUPTED = 130  # what shells expect after Ctrl-C
 class _Verbs(TyperGroup):
     """Prints errors that are meant for the user as one line; anything else is a fault of ours and keeps its trace."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -13,7 +13,7 @@ def of_model(model: keras.Model, head: str | None = None) -> dict[str, str]:
     from crested_like.tl._geometry import geometry, named_outputs
 
     outputs = named_outputs(model)
-    names = [head] if head in outputs else list(outputs)
+    names = list(outputs) if head is None else [head]
     found = {}
     for name in names:
         place = geometry(model, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -40,6 +40,7 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
     """
     from crested_like.genome import read_bed, read_fasta, regions_of
 
+    regions = regions or []
     if source is None and not regions:
         _usage(_HOW)
     if source is not None and regions:
@@ -56,8 +57,8 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
         records = list(read_fasta(source))
         return Source(records, None, f"{_count(len(records), 'sequence')} of {source}")
     if genome is None:
-        what = f"the regions of {source} lie" if source else f"{regions[0]} lies"
-        _usage(f"On which genome do {what}? Add --genome FASTA." if source else f"Add --genome FASTA: {what} on one.")
+        what = f"the regions of {source}" if source else regions[0]
+        _usage(f"A genome is needed to read {what} from: add --genome FASTA.")
     if not genome.is_file():
         raise FileNotFoundError(f"There is no file {genome}; --genome takes a FASTA file, plain or bgzip-compressed.")
     found = read_bed(source) if source else regions_of(regions)
@@ -66,7 +67,7 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
     return Source(found, genome, f"{_count(len(found), 'region')} of {genome}")
 
 
-def _usage(text: str) -> None:
+def _usage(text: str) -> NoReturn:
     console.stderr().print(text, markup=False, soft_wrap=True)
     raise typer.Exit(2)
 

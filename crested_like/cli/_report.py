@@ -57,17 +57,19 @@ def load_models(names: Sequence[str], targets: Path | None = None) -> list[keras
 
 def run(request: Request, models: list[keras.Model] | None = None) -> xr.DataArray:
     """Predict, write, draw and print."""
-    from crested_like import tl
+    from crested_like.tl._geometry import geometry
+    from crested_like.tl._heads import check_head
+    from crested_like.tl._regions import predict_regions
 
     loaded = models or load_models(request.models, request.targets)
-    told = of_model(loaded[0], request.options.get("head"))
-    if request.plot is not None and tl.geometry(loaded[0], request.options.get("head")).bin_size is None:
+    head = check_head(loaded[0], request.options.get("head"))
+    told = of_model(loaded[0], head)
+    if request.plot is not None and geometry(loaded[0], head).bin_size is None:
         raise ValueError("--plot draws coverage along a sequence, and this model gives one value per sequence.")
     model = loaded if len(loaded) > 1 else loaded[0]
+    genome = None if request.source.genome is None else str(request.source.genome)
     with replacing(request.out):
-        array = tl.predict_regions(
-            request.source.items, model, request.source.genome, out=request.out, **request.options
-        )
+        array = predict_regions(request.source.items, model, genome, out=request.out, **request.options)
     rows = {"model": _named(request.models), **told, "predicted": request.source.words}
     rows["on"] = _backend()
     console.stdout().print(console.facts(rows))
@@ -128,7 +130,10 @@ def _number(value: float) -> str:
 
 def _places(table: pd.DataFrame) -> list[str]:
     """Places as region strings: 1-based, both ends included."""
-    return [f"{row.chrom}:{row.start + 1:,}-{row.end:,}" for row in table.itertuples()]
+    return [
+        f"{chrom}:{start + 1:,}-{end:,}"
+        for chrom, start, end in zip(table["chrom"], table["start"], table["end"], strict=True)
+    ]
 
 
 def _written(array: xr.DataArray, files: list[Path]) -> dict[str, Any]:

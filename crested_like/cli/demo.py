@@ -24,11 +24,11 @@ def demo(
     from crested_like._atomic import atomic_path
 
     use_backend(backend)
-    from crested_like import tl
     from crested_like.cli._demo_dna import demo_sequence
+    from crested_like.tl._geometry import geometry
 
     loaded = load_models([model])
-    sequence = demo_sequence(tl.geometry(loaded[0]).input_length)
+    sequence = demo_sequence(geometry(loaded[0]).input_length)
     out.mkdir(parents=True, exist_ok=True)
     fasta, result, figure = out / "demo.fa", out / "predictions.zarr", out / "tracks.png"
     lines = [sequence[i : i + 80] for i in range(0, len(sequence), 80)]

@@ -31,7 +31,7 @@ def models(
     if found.empty:
         console.note("No model fits. Leave out some words or filters; crested-like models lists all.")
         raise typer.Exit(1)
-    columns = {
+    columns: dict[str, Any] = {
         "name": found["name"],
         "architecture": found["architecture"],
         "species": found["species"],

@@ -144,7 +144,7 @@ def test_without_input_it_says_how(run):
     [
         (("{sequences}", "--region", "chr1:1-9"), 2, "--region chr1:1-9 --genome {sequences}"),
         (("{sequences}", "--genome", "{genome}"), 2, "which need no --genome"),
-        (("--region", "chr1:1-9"), 2, "Add --genome FASTA"),
+        (("--region", "chr1:1-9"), 2, "A genome is needed to read chr1:1-9 from: add --genome FASTA."),
         (("--region", "chr1:1-9", "--genome", "no.fa"), 1, "There is no file no.fa; --genome takes a FASTA file"),
         (("none.fa",), 1, "Input file none.fa does not exist"),
         (("--region", "chr1", "--genome", "{genome}"), 1, "'chr1' is no region"),
