@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from crested_like.cli import _console as console
-from crested_like.cli._cached import cached_path
 
 if TYPE_CHECKING:
     from crested_like._card import ModelCard
@@ -25,7 +24,12 @@ def show(
     if as_json:
         typer.echo(json.dumps(card.to_dict(), indent=2))
         return
-    path = cached_path(card)
+    from crested_like.registry._models import cached_file
+
+    stored: object = name
+    if card.sources:
+        cached = cached_file(card)
+        stored = cached.path if cached else f"not fetched yet: crested-like fetch {card.name}"
     rows = {
         "name": card.name,
         "also called": ", ".join(card.aliases),
@@ -50,7 +54,7 @@ def show(
         "format": card.format if card.sources else None,
         "source": "\n".join(card.sources),
         "sha256": card.sha256,
-        "stored at": path or (f"not fetched yet: crested-like fetch {card.name}" if card.sources else name),
+        "stored at": stored,
     }
     console.stdout().print(console.facts(rows))
 

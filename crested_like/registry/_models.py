@@ -57,22 +57,27 @@ def model_file(card: ModelCard, *, progressbar: bool = True) -> ModelFile:
     CheckpointError
         If a foreign file cannot be converted.
     """
-    if card.sources[0].startswith(PACKAGE) and card.format == "keras":
-        return ModelFile(packaged(card.sources[0], str(card.sha256)))
-    place = Path("models") / _folder_name(card)
-    for root in caches():
-        if (found := _complete(root / place)) is not None:
-            return found
+    if (found := cached_file(card)) is not None:
+        return found
     with storing(card.name):
-        folder = own_cache() / place
+        folder = own_cache() / _place(card)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.name):
             return _complete(folder) or _make(card, folder, progressbar)
 
 
-def _folder_name(card: ModelCard) -> str:
+def cached_file(card: ModelCard) -> ModelFile | None:
+    """Model of a registry entry where it lies already, in this package or a cache; None if it has to be fetched."""
+    if card.sources[0].startswith(PACKAGE) and card.format == "keras":
+        return ModelFile(packaged(card.sources[0], str(card.sha256)))
+    found = (_complete(root / _place(card)) for root in caches())
+    return next((file for file in found if file is not None), None)
+
+
+def _place(card: ModelCard) -> Path:
+    """Folder of a model below a cache."""
     made = f"-c{_CONVERSION}" if card.format in FOREIGN_FORMATS else ""
-    return f"{card.name.lower()}-{key_of(card.sources, str(card.sha256))}{made}"
+    return Path("models") / f"{card.name.lower()}-{key_of(card.sources, str(card.sha256))}{made}"
 
 
 def _complete(folder: Path) -> ModelFile | None:

@@ -29,6 +29,8 @@ def check_head(model: keras.Model, head: str | None) -> str | None:
     names = list(named_outputs(model))
     if head is None:
         return names[0] if len(names) == 1 else None
+    if f"head_{head}" in names:  # the output of a single head goes by its layer's name
+        return f"head_{head}"
     if head not in names:
         raise TrackError(
             f"Model {model.name!r} has no head {head!r}; it has {', '.join(map(repr, names))}."

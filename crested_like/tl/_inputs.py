@@ -64,7 +64,7 @@ class SequenceWindows(Windows):
 
     def __init__(self, sequences: Sequence[str], length: int, names: Sequence[str] | None = None) -> None:
         super().__init__(length, *_alone(names or [f"sequence_{i}" for i in range(len(sequences))], length))
-        check_lengths([len(sequence) for sequence in sequences], length)
+        check_lengths([len(sequence) for sequence in sequences], length, names)
         one_hot_batch(sequences, np.uint8)  # complains of every bad letter before any work is done
         self.sequences = sequences
 
@@ -90,8 +90,8 @@ def _alone(names: Sequence[str], length: int) -> tuple[Sequence[str], list[Regio
     return names, [Region(name, 0, length) for name in names], dict.fromkeys(names, length)
 
 
-def check_lengths(lengths: Sequence[int], expected: int) -> None:
-    """Raise where sequences do not have the length a model takes, naming all that do not.
+def check_lengths(lengths: Sequence[int], expected: int, names: Sequence[str] | None = None) -> None:
+    """Raise where sequences do not have the length a model takes: says which is the first, and how many there are.
 
     Raises
     ------
@@ -102,7 +102,10 @@ def check_lengths(lengths: Sequence[int], expected: int) -> None:
     if not wrong:
         return
     first = wrong[0]
-    which = "The sequence" if len(lengths) == 1 else f"Sequence {first}"
+    if names is not None:
+        which = f"Sequence {names[first]!r}"
+    else:
+        which = "The sequence" if len(lengths) == 1 else f"Sequence {first}"
     others = f" ({len(wrong):,} of {len(lengths):,} sequences have another length.)" if len(wrong) > 1 else ""
     raise SequenceError(
         f"{which} has {lengths[first]:,} bases; the model takes exactly {expected:,}.{others} "

@@ -92,6 +92,11 @@ class TestHeadsAndTracks:
             np.testing.assert_allclose(got[head], want[head], **CLOSE)
             np.testing.assert_allclose(predict(one_hot, two_heads, head=head), want[head], **CLOSE)
 
+    def test_the_only_head_goes_by_its_name_too(self, model, one_hot):
+        want = predict(one_hot[:1], model)
+        np.testing.assert_array_equal(predict(one_hot[:1], model, head="human"), want)
+        np.testing.assert_array_equal(predict(one_hot[:1], model, head="head_human"), want)
+
     @pytest.mark.parametrize("tracks", [[3], [4, 0, 2], slice(1, 3), 2])
     def test_tracks_are_those_of_the_whole(self, model, one_hot, tracks):
         got = predict(one_hot, model, tracks=tracks)
@@ -244,6 +249,7 @@ class TestBadInput:
             ("chr1:100000-100100", RegionError, "5,000"),
             ("chr1:0-100", RegionError, "1"),
             (["A" * 1024, "chr1:1-100"], SequenceError, "not both in one call"),
+            ([("mine", "A" * 1024), ("short", "ACGT")], SequenceError, "Sequence 'short' has 4 bases"),
             ([], (SequenceError, RegionError), "nothing"),
         ],
     )
