@@ -131,7 +131,8 @@ def _gelu_of(layer: Mapping[str, Any]) -> str | None:
     if not str(layer.get("config", {}).get("function", "")).endswith("nn.gelu"):
         return None
     arguments = [part for node in layer.get("inbound_nodes", []) for part in node if isinstance(part, Mapping)]
-    return "gelu_tanh" if any(part.get("approximate") for part in arguments) else "gelu_erf"
+    # without a word on it, what every version of that code has asked Keras for
+    return "gelu_erf" if any(part.get("approximate") is False for part in arguments) else "gelu_tanh"
 
 
 def layers_by_kind(layers: Iterable[FileLayer], path: Path) -> dict[str, list[FileLayer]]:

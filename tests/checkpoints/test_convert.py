@@ -119,7 +119,7 @@ def model_config(*layers):
     return json.dumps({"class_name": "Functional", "config": {"layers": list(layers)}})
 
 
-OURS = {"class_name": "GELU", "config": {}, "name": "gelu"}
+BASENJI_GELU = {"class_name": "GELU", "config": {}, "name": "gelu"}
 
 
 def keras_gelu(**arguments):
@@ -129,7 +129,12 @@ def keras_gelu(**arguments):
 
 @pytest.mark.parametrize(
     ("layer", "activation"),
-    [(OURS, "gelu_sigmoid"), (keras_gelu(approximate=True), "gelu_tanh"), (keras_gelu(), "gelu_erf")],
+    [
+        (BASENJI_GELU, "gelu_sigmoid"),
+        (keras_gelu(approximate=True), "gelu_tanh"),
+        (keras_gelu(), "gelu_tanh"),
+        (keras_gelu(approximate=False), "gelu_erf"),
+    ],
 )
 def test_the_file_knows_its_gelu(layer, activation, folder):
     with h5py.File(folder / "model0_best.h5", "a") as file:
@@ -140,7 +145,7 @@ def test_the_file_knows_its_gelu(layer, activation, folder):
 
 def test_file_with_two_gelus(folder):
     with h5py.File(folder / "model0_best.h5", "a") as file:
-        file.attrs["model_config"] = model_config(OURS, keras_gelu(approximate=True))
+        file.attrs["model_config"] = model_config(BASENJI_GELU, keras_gelu(approximate=True))
     with pytest.raises(CheckpointError, match=r"several forms of GELU: gelu_sigmoid, gelu_tanh\. Say which"):
         convert(folder)
 
