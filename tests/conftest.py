@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -32,3 +33,29 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def record_parity():
+    """Keep the worst error of a model and a quantity: ``(name, quantity, error / largest value)``.
+
+    Where ``CRESTED_LIKE_RECORD_PARITY`` names a folder (``docs/parity``), the figures of this run go into its
+    ``<backend>.json``, from which the documentation makes its table.
+    """
+    figures: dict[str, dict[str, float]] = {}
+
+    def record(name: str, quantity: str, error: float) -> None:
+        worst = figures.setdefault(name, {})
+        worst[quantity] = max(worst.get(quantity, 0.0), float(f"{error:.2g}"))
+
+    yield record
+    folder = os.environ.get("CRESTED_LIKE_RECORD_PARITY")
+    if folder and figures:
+        import keras
+
+        path = Path(folder) / f"{keras.backend.backend()}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        for name, worst in figures.items():
+            known[name] = {**known.get(name, {}), **worst}
+        path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")

@@ -48,7 +48,9 @@ def attend(
         logits = ops.matmul(queries[:, :, start:stop], keys)
         if relative is not None:
             logits = logits + relative(start, stop)
-        weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), values.dtype)
+        # Keras warns of a softmax over one key, whose weight is 1
+        weights = ops.softmax(ops.cast(logits, "float32"), axis=-1) if length > 1 else ops.ones_like(logits)
+        weights = ops.cast(weights, values.dtype)
         if dropout is not None:
             weights = dropout(weights)
         outputs.append(ops.matmul(weights, values))

@@ -59,6 +59,8 @@ class AttentionPool1D(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         self.compute_output_shape(x.shape)  # the one check of the length
+        if self.pool_size == 1:
+            return x
         windows = ops.reshape(x, (-1, ops.shape(x)[1] // self.pool_size, self.pool_size, x.shape[-1]))
         last = windows[:, :, -1]
         # softmax is blind to a shift, so logits are taken relative to the last position: one product fewer a window

@@ -23,11 +23,13 @@ def distances(length: int) -> np.ndarray:
 def central_mask_widths(sequence_length: int, count: int) -> np.ndarray:
     """Widths of Borzoi's central masks, ``(count,)`` float32: ``(S + 1)^(f / count) - 1`` for f = 1..count.
 
-    In float32 throughout, as the original: where ``(S + 1)^(f / count)`` is a whole number the comparison with a
-    distance hangs on the rounding.
+    Rate and powers are rounded to float32, as the original's are: where ``(S + 1)^(f / count)`` is a whole number the
+    comparison with a distance hangs on the rounding. The powers themselves are taken in float64, because NumPy's
+    float32 ``power`` differs between processors in the last place.
     """
     rate = np.float32(np.exp(np.log(sequence_length + 1) / count))
-    return np.power(rate, np.arange(1, count + 1, dtype=np.float32)) - np.float32(1)
+    powers = np.float64(rate) ** np.arange(1, count + 1)
+    return powers.astype(np.float32) - np.float32(1)
 
 
 @lru_cache(maxsize=16)
