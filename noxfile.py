@@ -73,7 +73,7 @@ def parity(session: nox.Session, backend: str) -> None:
     """The published numbers, on real data too; notes the errors for the documentation."""
     install(session, backend)
     PARITY.mkdir(parents=True, exist_ok=True)
-    pytest(session, backend, "-m", "parity", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
+    pytest(session, backend, "-m", "parity and not slow", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
 
 
 @nox.session
@@ -81,7 +81,7 @@ def parity(session: nox.Session, backend: str) -> None:
 def slow(session: nox.Session, backend: str) -> None:
     """Full-size networks, fresh processes, and the examples of the documentation."""
     install(session, backend)
-    pytest(session, backend, "-m", "slow and not parity")
+    pytest(session, backend, "-m", "slow")
 
 
 @nox.session
