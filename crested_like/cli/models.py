@@ -38,7 +38,7 @@ def models(
         "input (bp)": [_number(value) for value in found["input_length"]],
         "bin (bp)": [_number(value) for value in found["bin_size"]],
         "tracks": [_number(value) for value in found["num_tracks"]],
-        "size": found["size"],
+        "size": found["size"].fillna(""),
         "licence": found["license"],
     }
     right = ("input (bp)", "bin (bp)", "tracks", "size")
