@@ -52,9 +52,10 @@ def test_an_address_space_limit_counts():
     code = (
         "import resource, psutil\n"
         "from crested_like.tl import _memory\n"
+        "_memory.free_bytes()  # starts the backend, which takes address space of its own\n"
         "used = psutil.Process().memory_info().vms\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (used + {300 * MB}, -1))\n"
-        f"assert {200 * MB} < _memory.free_bytes() <= {300 * MB}, _memory.free_bytes()\n"
+        f"assert {100 * MB} < _memory.free_bytes() <= {300 * MB}, _memory.free_bytes()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
 
