@@ -151,10 +151,11 @@ def minimum(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Full-size networks: whether the backends agree; writes the figures of the documentation."""
+    """Full-size networks: seconds and memory beside the peers, agreement of the backends; for the documentation."""
     session.install(".[test,parity,openvino]", *BACKENDS.values())
     BENCHMARKS.mkdir(parents=True, exist_ok=True)
     agreement = str(BENCHMARKS / "agreement.json")
+    session.run("python", "benchmarks/borzoi_window.py")
     session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)
 
 
