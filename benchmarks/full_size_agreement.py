@@ -8,8 +8,8 @@ wrong on purpose.
 
     python benchmarks/full_size_agreement.py [--models borzoi ...] [--backends jax torch ...]
 
-Writes ``docs/benchmarks/full_size_agreement.json`` and a table beside it. Needs about 10 GB of memory and 3 GB of disk
-for a moment, and some minutes a network.
+Writes ``docs/benchmarks/agreement.json``, from which the documentation makes its table. Needs about 10 GB of memory and
+3 GB of disk for a moment, and some minutes a network.
 """
 
 from __future__ import annotations
@@ -38,13 +38,6 @@ MODELS = {
     "flashzoi": (524_288, "torch"),
 }
 BACKENDS = ("tensorflow", "jax", "torch", "openvino")
-TITLES = {
-    "basenji2": "Basenji2",
-    "enformer": "Enformer",
-    "borzoi": "Borzoi",
-    "borzoi_prime": "Borzoi Prime",
-    "flashzoi": "Flashzoi",
-}
 ROOT = Path(__file__).resolve().parent.parent
 WORKER = ROOT / "tests" / "full_size" / "worker.py"
 
@@ -97,57 +90,6 @@ def versions() -> dict[str, str]:
     return found
 
 
-def table(report: dict) -> str:
-    """The result as a page for the docs."""
-    lines = [
-        "# One file, every backend",
-        "",
-        "Each network at its published size, with random weights under which every part matters (no zero projection",
-        "or scale, batch-norm statistics of the data, attention logits of standard deviation 2 and more), saved on one",
-        "backend, loaded on each in a fresh process, and run on one window of human DNA in float32. The error of a",
-        "track is the largest difference over bins divided by its range (maximum - minimum over bins); shown are the",
-        f"worst and the median track of any pair of backends. The limit is {report['tolerance']:.0e}.",
-        "",
-        "| network | window | written on | worst pair | worst track | median track |",
-        "|---|---|---|---|---:|---:|",
-    ]
-    models = {name: report["models"][name] for name in MODELS if name in report["models"]}
-    for name, found in models.items():
-        pair = max(found["pairs"], key=lambda row: row["worst"])
-        lines.append(
-            f"| {TITLES[name]} | {found['window']} | {found['written on']} | {' - '.join(pair['pair'])} "
-            f"| {pair['worst']:.1e} | {max(row['median'] for row in found['pairs']):.1e} |"
-        )
-    lines += [
-        "",
-        '"In memory" is the model that was saved, run layer by layer. All pairs, worst track:',
-        "",
-        f"| | {' | '.join(TITLES[name] for name in models)} |",
-        f"|---|{'---:|' * len(models)}",
-    ]
-    errors = {name: {tuple(row["pair"]): row["worst"] for row in found["pairs"]} for name, found in models.items()}
-    for pair in dict.fromkeys(pair for rows in errors.values() for pair in rows):
-        cells = [f"{rows[pair]:.1e}" if pair in rows else "" for rows in errors.values()]
-        lines.append(f"| {' - '.join(pair)} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        "What the same measure gives when a part of the network is wrong (the track that moves least, and the median):",
-        "",
-        "| network | what is wrong | least | median |",
-        "|---|---|---:|---:|",
-    ]
-    for name, found in models.items():
-        for what, moved in found["moved by"].items():
-            lines.append(f"| {TITLES[name]} | {what} | {moved['least']:.2g} | {moved['median']:.2g} |")
-    lines += [
-        "",
-        f"Versions: {', '.join(f'{name} {version}' for name, version in report['versions'].items())}. "
-        "Made by `python benchmarks/full_size_agreement.py`.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
@@ -158,8 +100,8 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=ROOT / "docs" / "benchmarks" / "full_size_agreement.json",
-        help="JSON file; the table goes beside it. Networks it holds already are kept",
+        default=ROOT / "docs" / "benchmarks" / "agreement.json",
+        help="JSON file; networks it holds already are kept",
     )
     given = parser.parse_args()
     backends = given.backends or [name for name in BACKENDS if importlib.util.find_spec(name)]
@@ -174,7 +116,6 @@ def main() -> None:
         worst = max(found["pairs"], key=lambda row: row["worst"])
         print(f"{name}: worst {worst['worst']:.1e} ({' and '.join(worst['pair'])}); moved by {found['moved by']}")
         given.out.write_text(json.dumps(report, indent=1) + "\n")
-        given.out.with_suffix(".md").write_text(table(report))
 
 
 if __name__ == "__main__":
