@@ -55,7 +55,11 @@ def record_parity():
 
         path = Path(folder) / f"{keras.backend.backend()}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = json.loads(path.read_text()) if path.is_file() else {}
-        for name, worst in figures.items():
-            known[name] = {**known.get(name, {}), **worst}
-        path.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+        known = json.loads(path.read_text()) if path.is_file() else []
+        kept = [row for row in known if row["quantity"] not in figures.get(row["name"], {})]
+        kept += [
+            {"name": name, "quantity": quantity, "error": error}
+            for name, worst in figures.items()
+            for quantity, error in worst.items()
+        ]
+        path.write_text(json.dumps(sorted(kept, key=lambda row: (row["name"], row["quantity"])), indent=1) + "\n")

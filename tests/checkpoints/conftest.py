@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -126,23 +124,15 @@ def randomise():
     return make
 
 
-@pytest.fixture(scope="session")
-def check_parity():
-    """Compare with expected values, and note the error where ``CRESTED_LIKE_RECORD_PARITY`` names a folder."""
-    errors: dict[tuple[str, str], float] = {}
+@pytest.fixture
+def check_parity(record_parity):
+    """Compare with expected values, and note the error for the documentation."""
 
     def check(name: str, quantity: str, got: Any, want: Any) -> None:
         got = np.asarray(got)
         assert got.shape == want.shape, quantity
-        errors[name, quantity] = float(np.abs(got - want).max() / np.abs(want).max())
-        assert errors[name, quantity] <= TOLERANCE, f"parts at {quantity}: {errors[name, quantity]:.1e}"
+        error = float(np.abs(got - want).max() / np.abs(want).max())
+        record_parity(name, quantity, error)
+        assert error <= TOLERANCE, f"parts at {quantity}: {error:.1e}"
 
-    yield check
-    folder = os.environ.get("CRESTED_LIKE_RECORD_PARITY")
-    if folder and errors:
-        path = Path(folder) / f"{keras.backend.backend()}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        earlier = json.loads(path.read_text()) if path.exists() else []
-        kept = [record for record in earlier if (record["name"], record["quantity"]) not in errors]
-        kept += [{"name": name, "quantity": key, "error": error} for (name, key), error in errors.items()]
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+    return check
