@@ -54,7 +54,7 @@ def test_an_address_space_limit_counts():
         "from crested_like.tl import _memory\n"
         "_memory.free_bytes()  # starts the backend, which takes address space of its own\n"
         "used = psutil.Process().memory_info().vms\n"
-        f"resource.setrlimit(resource.RLIMIT_AS, (used + {300 * MB}, -1))\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, (used + {300 * MB}, resource.getrlimit(resource.RLIMIT_AS)[1]))\n"
         f"assert {100 * MB} < _memory.free_bytes() <= {300 * MB}, _memory.free_bytes()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONWARNINGS": "ignore"})
@@ -71,7 +71,7 @@ model = keras.Model(dna, keras.layers.Dense(1)(keras.layers.MaxPooling1D(64)(x))
 windows = np.zeros((48, 65536, 4), np.float32)
 model.predict_on_batch(windows[:1])
 used = psutil.Process().memory_info().vms
-resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**30, -1))
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**30, resource.getrlimit(resource.RLIMIT_AS)[1]))
 crested.tl.predict(windows, model, batch_size=int(sys.argv[1]) if len(sys.argv) > 1 else None)
 print("done")
 """
