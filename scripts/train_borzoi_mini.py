@@ -54,23 +54,25 @@ class Recipe:
     attention_heads: int = 4
     key_size: int = 32
     final_filters: int | None = None
-    dropout: float = 0.2
-    pieces: int = 2
+    dropout: float = 0.3
+    pieces: int = 4
     """Pieces of windows in a batch."""
     piece_bins: int = 1024
     flank: int = 4096
     """Bases of input beyond the bins of a piece, at each side."""
     max_shift: int = 3
+    mutated: float = 0.03
+    """Share of the bases of a piece that are drawn anew, so that no stretch is learnt by heart."""
     total_weight: float = 0.2
-    learning_rate: float = 2e-3
-    warmup: int = 60
-    steps: int = 1200
-    weight_decay: float = 0.01
+    learning_rate: float = 1.5e-3
+    warmup: int = 200
+    steps: int = 4800
+    weight_decay: float = 0.03
     clip_norm: float = 0.5
     average: float = 0.995
     """Momentum of the moving average of the weights, which is what is validated and kept."""
-    norm_momentum: float = 0.99
-    precision: str = "mixed_bfloat16"
+    calibration: int = 32
+    """Batches from which the statistics of batch normalisation are taken anew for the averaged weights."""
     seed: int = 0
 
 
@@ -123,6 +125,8 @@ class Pieces(keras.utils.PyDataset):
             self.crop + first * self.bin_width - recipe.flank + rng.integers(-recipe.max_shift, recipe.max_shift + 1)
         )
         codes = self.bases(window, start, recipe.piece_bins * self.bin_width + 2 * recipe.flank)
+        mutated = np.flatnonzero(rng.random(len(codes)) < recipe.mutated)
+        codes[mutated] = rng.integers(0, N_CODE, len(mutated))
         targets = self.targets[window, first : first + recipe.piece_bins].astype(np.float32)
         if rng.random() < 0.5:
             codes = np.where(codes < N_CODE, 3 - codes, N_CODE)[::-1]
@@ -140,15 +144,16 @@ class Pieces(keras.utils.PyDataset):
 class Validate(keras.callbacks.Callback):
     """After each round puts the averaged weights into the full-length network, measures it, and keeps the best."""
 
-    def __init__(self, data: BasenjiDataset, full: keras.Model, network: keras.Model, out: Path):
+    def __init__(self, data: BasenjiDataset, pieces: Pieces, full: keras.Model, network: keras.Model, out: Path):
         super().__init__()
-        self.data, self.full, self.network, self.out = data, full, network, out
+        self.data, self.pieces, self.full, self.network, self.out = data, pieces, full, network, out
         self.log, self.started = out / "log.jsonl", time.time()
         known = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
         self.best = max((line["valid"] for line in known), default=-1.0)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Measure the averaged weights, which the model holds at this moment."""
+        calibrate(self.network, self.pieces)
         self.full.set_weights(self.network.get_weights())
         valid = float(track_correlations(self.full, self.data, "valid").mean())
         line = {"round": epoch, "loss": logs["loss"], "valid": valid, "seconds": time.time() - self.started}
@@ -158,6 +163,18 @@ class Validate(keras.callbacks.Callback):
         if valid > self.best:
             self.best = valid
             self.full.save_weights(self.out / "best.weights.h5")
+
+
+def calibrate(model: keras.Model, pieces: Pieces) -> None:
+    """Set the statistics of every batch normalisation to their mean over some batches, for the weights of now."""
+    layers = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in layers]
+    for number in range(pieces.recipe.calibration):
+        for layer in layers:
+            layer.momentum = number / (number + 1)
+        model(pieces[number][0], training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def track_correlations(model: keras.Model, data: BasenjiDataset, label: str) -> np.ndarray:
@@ -175,15 +192,11 @@ def train(args: argparse.Namespace) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=2))
     keras.utils.set_random_seed(recipe.seed)
-    keras.config.set_dtype_policy(recipe.precision)
     data = BasenjiDataset(args.data)
     sizes = data.statistics
     length = recipe.piece_bins * sizes.pool_width + 2 * recipe.flank
     network = build(recipe, length, recipe.piece_bins, sizes.num_targets)
     full = build(recipe, sizes.seq_length, sizes.target_length, sizes.num_targets)
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = recipe.norm_momentum
     pieces = Pieces(data, recipe, args.round)
     compile_for_training(network, recipe)
     network.fit(
@@ -194,7 +207,7 @@ def train(args: argparse.Namespace) -> None:
             keras.callbacks.BackupAndRestore(args.out / "backup", delete_checkpoint=False),
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: setattr(pieces, "round", epoch)),
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            Validate(data, full, network, args.out),
+            Validate(data, pieces, full, network, args.out),
             keras.callbacks.TerminateOnNaN(),
         ],
         verbose=0,

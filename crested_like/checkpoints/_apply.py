@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crested_like import _graph
 from crested_like._errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -112,17 +113,5 @@ def layers_in_order(model: keras.Model) -> list[keras.layers.Layer]:
     Before each layer come its inputs, the first of them first: main path, then skip connection; block input, then
     residual branch. ``model.layers`` goes by distance from the output instead, which depends on the length of branches.
     """
-    found: dict[int, keras.layers.Layer] = {}
-    waiting = [(tensor, False) for tensor in reversed(model.outputs)]
-    while waiting:
-        tensor, inputs_done = waiting.pop()
-        operation, node_index, _ = tensor._keras_history
-        if id(operation) in found:
-            continue
-        if inputs_done:
-            found[id(operation)] = operation
-            continue
-        inputs = operation._inbound_nodes[node_index].input_tensors
-        waiting.append((tensor, True))
-        waiting.extend((before, False) for before in reversed(inputs))
+    found = {id(step.layer): step.layer for step in _graph.steps(model.inputs, model.outputs)}
     return [layer for layer in found.values() if hasattr(layer, "weights")]

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like import _graph
 from crested_like._checks import did_you_mean
 from crested_like._errors import ModelFileError
-from crested_like.tl import _graph
+from crested_like.tl._forward import forward
 from crested_like.tl._inputs import windows_of
-from crested_like.tl._stream import collect, forward
+from crested_like.tl._stream import collect
 
 
 def embed(

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
+from crested_like import _graph
 from crested_like._errors import GeometryError
-from crested_like.tl import _graph
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like import _graph
 from crested_like._checks import did_you_mean
 from crested_like._errors import TrackError
-from crested_like.tl import _graph
 from crested_like.tl._geometry import named_outputs
 
 #: Activations that look at one channel at a time, so that channels can be left out before them.

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import psutil
 
-from crested_like.tl import _graph
+from crested_like import _graph
 
 #: Activations may take this part of the free memory.
 SHARE = 0.25

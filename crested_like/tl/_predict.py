@@ -10,14 +10,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like import _graph
 from crested_like._card import card_of, resolve_tracks, strand_pairs
 from crested_like._errors import GeometryError, TrackError
 from crested_like.genome import reverse_complement_one_hot, shift_one_hot
-from crested_like.tl import _graph
+from crested_like.tl._forward import forward
 from crested_like.tl._geometry import geometry, named_outputs
 from crested_like.tl._heads import check_head, reduced
 from crested_like.tl._inputs import windows_of
-from crested_like.tl._stream import collect, forward
+from crested_like.tl._stream import collect
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,11 +15,6 @@ from crested_like.tl._memory import batch_size_for
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-def forward(model: keras.Model, batch: NDArray[np.float32]) -> NDArray:
-    """Outputs of a model with one output, as a NumPy array: ``(B, L, 4)`` in."""
-    return np.asarray(keras.ops.convert_to_numpy(model.predict_on_batch(batch)))
-
-
 def stream(
     compute: Forward,
     windows: Windows,

@@ -18,6 +18,15 @@ class Step:
     layer: Any
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
+    arguments: Any
+
+    def compute(self, values: dict[int, Any]) -> dict[int, Any]:
+        """Call the layer as for inference: tensors by the id of the symbolic tensor they stand for."""
+        args, kwargs = self.arguments.fill_in(values)
+        if getattr(self.layer, "_call_has_training_arg", False):
+            kwargs["training"] = False
+        results = keras.tree.flatten(self.layer(*args, **kwargs))
+        return {id(tensor): result for tensor, result in zip(self.outputs, results, strict=True)}
 
 
 def require_functional(model: Any) -> None:
@@ -43,7 +52,7 @@ def producer(tensor: Any) -> Step:
     """The step that made a symbolic tensor."""
     history = tensor._keras_history
     node = history.operation._inbound_nodes[history.node_index]
-    return Step(history.operation, tuple(node.input_tensors), tuple(node.output_tensors))
+    return Step(history.operation, tuple(node.input_tensors), tuple(node.outputs), node.arguments)
 
 
 def steps(inputs: list[Any], outputs: list[Any]) -> Iterator[Step]:
