@@ -1,8 +1,8 @@
 """Seconds and peak memory of one full-length window on the CPU: each backend of this package, and its peers.
 
 Every contestant runs in a fresh process, one after the other, on the same number of processors: it builds the network
-with its published sizes and untrained weights, and predicts one window of human DNA twice, one window a batch. What is
-reported is the second run, and the highest resident memory of the whole process.
+with its published sizes and untrained weights, and predicts one window of human DNA twice, one window a batch, by the
+call that its documentation gives. What is reported is the second run, and the highest resident memory of the process.
 
     python benchmarks/borzoi_window.py                         # all that is installed
     python benchmarks/borzoi_window.py --model enformer --threads 4
@@ -62,9 +62,10 @@ CONTESTANTS = [
 
 
 def ours(model: str) -> Callable[[np.ndarray], np.ndarray]:
-    from crested_like.tl import zoo
+    import crested_like
 
-    return getattr(zoo, model)(heads={"human": MODELS[model][1]}).predict_on_batch
+    network = getattr(crested_like.tl.zoo, model)(heads={"human": MODELS[model][1]})
+    return lambda x: crested_like.tl.predict(x, network)
 
 
 def crested(model: str) -> Callable[[np.ndarray], np.ndarray]:

@@ -20,7 +20,7 @@ BASES = ("central_mask", "enformer")
 class MultiheadAttention(keras.layers.Layer):
     """Self-attention whose logits also depend on the distance between key and query.
 
-    ``(B, T, C) -> (B, T, heads * value_size)``. With ``q`` scaled by ``key_size^-0.5``, learned biases ``u`` and ``w``
+    ``(B, T, C) -> (B, T, output_size)``. With ``q`` scaled by ``key_size^-0.5``, learned biases ``u`` and ``w``
     and features ``p`` of distance ``d = j - i``, the logits are ``(q_i + u) . k_j + (q_i + w) . (p_d W_r)``
     (Avsec et al. 2021, Methods, after Dai et al. 2019).
 
@@ -28,6 +28,8 @@ class MultiheadAttention(keras.layers.Layer):
     ----------
     heads, key_size, value_size
         Number of heads, and channels of each in queries and keys, and in values.
+    output_size
+        Channels of the output projection; default ``heads * value_size``.
     position_basis
         ``"central_mask"`` (Borzoi) or ``"enformer"`` (exponential, central mask and gamma).
     num_position_features
@@ -63,6 +65,7 @@ class MultiheadAttention(keras.layers.Layer):
         heads: int,
         key_size: int,
         value_size: int,
+        output_size: int | None = None,
         position_basis: str = "central_mask",
         num_position_features: int | None = None,
         position_length: int | None = None,
@@ -82,6 +85,9 @@ class MultiheadAttention(keras.layers.Layer):
         self.heads = positive_int("heads", heads)
         self.key_size = positive_int("key_size", key_size)
         self.value_size = positive_int("value_size", value_size)
+        self.output_size = (
+            self.heads * self.value_size if output_size is None else positive_int("output_size", output_size)
+        )
         self.position_basis = one_of("position_basis", position_basis, BASES)
         self.symmetric = bool(symmetric)
         if num_position_features is None:
@@ -121,7 +127,7 @@ class MultiheadAttention(keras.layers.Layer):
         for layer in (self._q_layer, self._k_layer, self._v_layer):
             layer.build(input_shape)
         self._embedding_layer = keras.layers.Dense(
-            value_width,
+            self.output_size,
             kernel_initializer=self.output_initializer,
             kernel_regularizer=self._penalty(),
             name="embedding_layer",
@@ -174,7 +180,7 @@ class MultiheadAttention(keras.layers.Layer):
         return positions.central_mask_features(length, self.num_position_features, self.position_length, self.symmetric)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (*input_shape[:-1], self.heads * self.value_size)
+        return (*input_shape[:-1], self.output_size)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         queries = split_heads(self._q_layer(x), self._length, self.heads)
@@ -210,6 +216,7 @@ class MultiheadAttention(keras.layers.Layer):
             "heads": self.heads,
             "key_size": self.key_size,
             "value_size": self.value_size,
+            "output_size": self.output_size,
             "position_basis": self.position_basis,
             "num_position_features": self.num_position_features,
             "position_length": self.position_length,

@@ -151,6 +151,7 @@ def _transformer_style(config: BorzoiConfig, width: int) -> blocks.TransformerSt
             heads=config.attention_heads,
             key_size=config.key_size,
             value_size=config.value_size or width // config.attention_heads,
+            output_size=width,
             num_position_features=config.position_features,
             position_length=config.position_length,
             attention_dropout=config.attention_dropout,

@@ -112,6 +112,7 @@ def _transformer_style(config: EnformerConfig, width: int, initializer: Any) -> 
             heads=config.attention_heads,
             key_size=config.key_size,
             value_size=config.value_size or width // config.attention_heads,
+            output_size=width,
             position_basis="enformer",
             num_position_features=config.position_features,
             gamma_axis=config.gamma_axis,
