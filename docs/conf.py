@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "model_cards",
     "generated",
+    "weight_formats",
     "command_help",
 ]
 myst_enable_extensions = ["colon_fence", "fieldlist"]

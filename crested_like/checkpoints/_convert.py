@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -22,20 +23,31 @@ class Format:
     """A file format: how it is told from others, and what turns one of its files into a model."""
 
     suffixes: tuple[str, ...]
-    signature: bytes
-    """First bytes of every such file."""
-    handler: Callable[..., keras.Model]
+    recognises: Callable[[bytes], bool]
+    """Whether a file with these first bytes is of this format."""
+    module: str
+    function: str
+    """Where the handler is; imported when it is needed, as it needs keras."""
+
+    def convert(self, path: Path, **request: Any) -> keras.Model:
+        """The model of one file."""
+        module = importlib.import_module(f"crested_like.checkpoints.{self.module}")
+        return getattr(module, self.function)(path, **request)
 
 
-def _baskerville(path: Path, **request: Any) -> keras.Model:
-    from crested_like.checkpoints._baskerville import convert_baskerville
-
-    return convert_baskerville(path, **request)
+def _is_safetensors(start: bytes) -> bool:
+    return len(start) > 9 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**32
 
 
 #: Formats by the name that registry entries give them.
 FORMATS: dict[str, Format] = {
-    "baskerville-h5": Format((".h5", ".hdf5"), HDF5, _baskerville),
+    "baskerville-h5": Format(
+        (".h5", ".hdf5"), lambda start: start.startswith(HDF5), "_baskerville", "convert_baskerville"
+    ),
+    "safetensors": Format((".safetensors",), _is_safetensors, "_state_dict", "convert_safetensors"),
+    "torch": Format((".bin", ".pt", ".pth"), lambda start: False, "_state_dict", "convert_torch"),
+    "sonnet": Format((".index",), lambda start: False, "_state_dict", "convert_tensorflow"),
+    "keras": Format((".keras",), lambda start: False, "_keras", "convert_keras"),
 }
 
 
@@ -53,20 +65,24 @@ def convert(
     Parameters
     ----------
     source
-        A weight file, or a folder that holds exactly one. Known are the HDF5 files of Baskerville and Basenji.
+        A weight file, or a folder that holds exactly one: HDF5 files of Baskerville and Basenji; state dicts of
+        borzoi-pytorch, enformer-pytorch and MultiMolecule as safetensors or as ``.bin`` and ``.pt`` files, which are
+        read without running anything in them; the ``.index`` of Enformer's Sonnet checkpoint; ``.keras`` files.
     params
-        The parameter file of the network, or its content. Looked for as ``params.json`` beside the weights and one
-        folder up if neither it nor ``architecture`` is given.
+        The parameter file of the network, or its content. Looked for beside the weights and one folder up:
+        ``params.json`` for Baskerville (unless ``architecture`` is given), ``config.json`` for state dicts.
     out
         Where to write the model, as ``*.keras``.
     head
-        Which head the file holds; by default known from its name (``model0``, ``model1``) or its number of tracks.
+        Which head to take of several, or which one the file holds; by default all, known from the file's name
+        (``model0``, ``model1``), its parameter file or its number of tracks.
     architecture
-        A published architecture (``"basenji2"``, ``"borzoi"``, ``"borzoi_prime"``) for weights without a parameter
-        file. Widths come from the arrays.
+        A published architecture, for Baskerville's weights without a parameter file (``"basenji2"``, ``"borzoi"``,
+        ``"borzoi_prime"``), or as a check. Widths come from the arrays.
     **settings
-        What no file holds, or is wanted otherwise: ``input_length`` in bp, ``output_bins`` kept from the centre,
-        ``activation`` (which GELU), ``position_length``.
+        What no file holds, or is wanted otherwise, named as the builders of ``tl.zoo`` name it: ``input_length`` in bp,
+        ``output_bins`` kept from the centre, ``activation`` (which GELU), ``position_length``, ``gamma_axis``,
+        ``rotary_dim``.
 
     Returns
     -------
@@ -86,12 +102,12 @@ def convert(
     if out is not None and Path(out).suffix != ".keras":
         raise CheckpointError(f"out must be called *.keras, as Keras demands of what it loads; got {str(out)!r}.")
     path = weight_file(Path(source))
-    handler = format_of(path).handler
+    form = format_of(path)
     if params is not None and not isinstance(params, Mapping):
         params = Path(params)
     require_backend()
     with _float32(), _nothing_drawn():
-        model = handler(path, params=params, head=head, architecture=architecture, settings=settings)
+        model = form.convert(path, params=params, head=head, architecture=architecture, settings=settings)
     if out is not None:
         from crested_like.checkpoints._keras import save_keras
 
@@ -107,6 +123,9 @@ def weight_file(source: Path) -> Path:
     CheckpointError
         If there is none, or more than one.
     """
+    prefix = source.with_name(f"{source.name}.index")
+    if not source.exists() and prefix.is_file():  # TensorFlow's own way to name a checkpoint
+        return prefix
     if not source.exists():
         raise CheckpointError(f"There is no file or folder {source}.")
     if not source.is_dir():
@@ -132,11 +151,16 @@ def format_of(path: Path) -> Format:
     with path.open("rb") as file:
         start = file.read(64)
     for form in FORMATS.values():
-        if start.startswith(form.signature):
+        if form.recognises(start):
             return form
     for form in FORMATS.values():
         if path.suffix.lower() in form.suffixes:
             return form
+    if start.startswith(b"\x80"):
+        raise CheckpointError(
+            f"{path} is a pickle, which is never opened: loading one can run any code. Save the weights as "
+            "safetensors with the program it came from."
+        )
     names = ", ".join(
         f"{name} ({', '.join('*' + suffix for suffix in form.suffixes)})" for name, form in FORMATS.items()
     )

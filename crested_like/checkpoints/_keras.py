@@ -100,6 +100,15 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
+def convert_keras(path: Path, **request: Any) -> keras.Model:
+    """A ``.keras`` file as the format of a conversion: CREsted's, written anew as a plain file."""
+    asked = {**request.pop("settings"), **request}
+    for name, value in asked.items():
+        if value is not None:
+            raise ModelFileError(f"{name}={value!r} has no effect on {path}: a .keras file says all of it itself.")
+    return load_keras(path)
+
+
 def _reason(error: Exception) -> str:
     """The line of a Keras error that tells, without the configuration dumped below it."""
     text = " ".join(str(error).split())

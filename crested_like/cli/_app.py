@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from crested_like import __version__
 from crested_like._errors import CrestedLikeError, UnknownModelError
 from crested_like.cli import _console as console
-from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, show
+from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, show, verify
 
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -77,4 +77,5 @@ app.command("models")(models.models)
 app.command("show")(show.show)
 app.command("fetch")(fetch.fetch)
 app.command("convert-checkpoint")(convert_checkpoint.convert_checkpoint)
+app.command("verify")(verify.verify)
 app.command("backends")(backends.backends)

@@ -12,21 +12,12 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
-
 from crested_like._errors import DatasetError
+from crested_like._tensorflow_bytes import masked_crc, message
 
 _CHUNK = 1 << 16
 _HEADER = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
-_MASK_DELTA = 0xA282EAD8
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
-
-def masked_crc(data: bytes) -> int:
-    """CRC-32C of ``data``, rotated and offset as TFRecord files store it."""
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def read_records(path: str | Path) -> Iterator[bytes]:
@@ -131,14 +122,15 @@ def byte_features(payload: bytes) -> dict[str, memoryview]:
     """
     found: dict[str, memoryview] = {}
     try:
-        for features in _submessages(memoryview(payload), 1):
-            for entry in _submessages(features, 1):
-                name = b"".join(_submessages(entry, 1)).decode()
+        for features in message(memoryview(payload)).get(1, ()):
+            for entry in message(features).get(1, ()):
+                fields = message(entry)
+                name = b"".join(fields.get(1, ())).decode()
                 values = [
                     value
-                    for feature in _submessages(entry, 2)
-                    for byte_list in _submessages(feature, 1)
-                    for value in _submessages(byte_list, 1)
+                    for feature in fields.get(2, ())
+                    for byte_list in message(feature).get(1, ())
+                    for value in message(byte_list).get(1, ())
                 ]
                 if len(values) > 1:
                     raise DatasetError(f"Feature {name!r} holds {len(values)} byte strings; exactly one is understood.")
@@ -147,35 +139,3 @@ def byte_features(payload: bytes) -> dict[str, memoryview]:
     except (IndexError, UnicodeDecodeError) as error:
         raise DatasetError(f"A record of {len(payload):,} bytes is no tf.train.Example ({error}).") from None
     return found
-
-
-def _submessages(message: memoryview, field: int) -> Iterator[memoryview]:
-    """Yield the length-delimited values of one field of a protobuf message."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            _, at = _varint(message, at)
-        elif wire in (_FIXED64, _FIXED32):
-            at += 8 if wire == _FIXED64 else 4
-        elif wire == _BYTES:
-            size, at = _varint(message, at)
-            if at + size > len(message):
-                raise IndexError(f"field {number} runs past the end")
-            if number == field:
-                yield message[at : at + size]
-            at += size
-        else:
-            raise IndexError(f"wire type {wire} at byte {at}")
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return the variable-length integer at ``at``, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import h5py
 import keras
 import numpy as np
 import pytest
+
+from crested_like.checkpoints._export import write_baskerville
 
 #: The project's one tolerance, of the largest expected value.
 TOLERANCE = 2e-5
@@ -68,42 +69,19 @@ def trunk_of():
     return make
 
 
-#: The classes of Keras 2 by our layers'.
-_CLASSES = {
-    "Conv1D": "conv1d",
-    "Dense": "dense",
-    "BatchNormalization": "batch_normalization",
-    "LayerNormalization": "layer_normalization",
-    "MultiheadAttention": "multihead_attention",
-    "SeparableUpsampling1D": "separable_conv1d",
-    "SeparableConv1D": "separable_conv1d",
-    "ChannelScale": "scale",
-}
-
-
 @pytest.fixture
 def write_h5():
-    """Write a model's weights as Keras 2 would; layers are numbered in the order given."""
+    """Write layers as Keras 2 would; without a group, as a file of weights alone."""
 
     def write(path: Path, layers: list[keras.layers.Layer], first: int = 0, group: str = "model_weights") -> Path:
-        counts: Counter[str] = Counter()
-        with h5py.File(path, "w") as file:
-            weights_group = file.create_group(group) if group else file
-            names = []
-            for layer in layers:
-                if not layer.weights:
-                    continue
-                kind = _CLASSES[type(layer).__name__]
-                number = counts[kind] + first
-                counts[kind] += 1
-                name = f"{kind}_{number}" if number else kind
-                names.append(name)
-                inside = [f"{name}/{weight.path.split('/', 1)[1]}:0" for weight in layer.weights]
-                stored = weights_group.create_group(name)
-                stored.attrs["weight_names"] = inside
-                for key, value in zip(inside, layer.get_weights(), strict=True):
-                    stored[key] = value
-            weights_group.attrs["layer_names"] = names
+        write_baskerville(layers, path, first)
+        if not group:
+            with h5py.File(path, "r+") as file:
+                weights = file["model_weights"]
+                for name in list(weights):
+                    file.move(f"model_weights/{name}", name)
+                file.attrs["layer_names"] = weights.attrs["layer_names"]
+                del file["model_weights"]
         return path
 
     return write

@@ -249,9 +249,9 @@ def test_not_hdf5(content, message, folder):
 
 
 def test_unknown_format(tmp_path):
-    (tmp_path / "model.bin").write_bytes(b"\x80\x02")
+    (tmp_path / "model.xyz").write_bytes(b"GIF89a")
     with pytest.raises(CheckpointError, match=r"of no known format. Known are: baskerville-h5 \(\*\.h5"):
-        convert(tmp_path / "model.bin")
+        convert(tmp_path / "model.xyz")
 
 
 def damage(path, how):

@@ -169,3 +169,24 @@ def test_convert_checkpoint_refuses_other_names_and_files(run, files):
     missing = run("convert-checkpoint", "none.h5")
     assert missing.exit_code == 1
     assert "There is no file or folder none.h5" in missing.stderr
+
+
+def test_verify_compares_with_expected_numbers(run, files, tmp_path):
+    import keras
+
+    model = keras.models.load_model(files.model)
+    one_hot = np.eye(4, dtype="float32")[np.random.default_rng(0).integers(0, 4, (1, *model.input_shape[1:2]))]
+    wanted = model.predict_on_batch(one_hot)
+    backend = keras.backend.backend()
+    for scale, code, word in ((1, 0, "yes"), (1.01, 1, "NO")):
+        np.savez(tmp_path / "x.npz", one_hot=one_hot, output=wanted * scale)
+        result = run("verify", files.model, "--backend", backend, "--expected", tmp_path / "x.npz")
+        assert result.exit_code == code, result.output
+        assert word in result.output
+        assert "expected" in result.output
+
+
+def test_verify_needs_a_backend_that_is_there(run, files):
+    result = run("verify", files.model, "--backend", "theano")
+    assert result.exit_code == 1
+    assert "backend must be one of" in result.output

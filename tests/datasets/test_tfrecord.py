@@ -7,8 +7,8 @@ import zlib
 import pytest
 
 from crested_like._errors import DatasetError
+from crested_like._tensorflow_bytes import masked_crc
 from crested_like.datasets import byte_features, read_records
-from crested_like.datasets._tfrecord import masked_crc
 
 PAYLOADS = [b"first", b"", bytes(range(256)) * 300, b"last"]
 

@@ -1,0 +1,113 @@
+"""Widths of a network, read off the shapes of its weights: settings of the builders in ``tl.zoo``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count, takewhile
+from typing import Any
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shapes of weights by their path in a zoo model, such as ``stem_conv/kernel``."""
+
+#: The weight that shows a setting, for messages.
+SHOWN_BY = {
+    "stem_filters": "stem_conv/kernel",
+    "stem_width": "stem_conv/kernel",
+    "tower_filters": "tower_{last}_conv/kernel",
+    "tower_width": "tower_1_conv/kernel",
+    "attention_heads": "transformer_1_attention/r_w_bias",
+    "key_size": "transformer_1_attention/r_w_bias",
+    "value_size": "transformer_1_attention/v_layer/kernel",
+    "position_features": "transformer_1_attention/r_k_layer/kernel",
+    "upsampling_width": "upsample_1/depthwise_kernel",
+    "final_filters": "final_conv/kernel",
+    "residual_filters": "residual_1_dilated_conv/kernel",
+    "residual_width": "residual_1_dilated_conv/kernel",
+}
+
+
+def sizes_of(architecture: str, shapes: Shapes) -> dict[str, Any]:
+    """Every setting of a builder that the shapes of its weights show.
+
+    Raises
+    ------
+    KeyError
+        If a weight is missing without which the network cannot be this architecture.
+    """
+    return {**_stem_tower_and_heads(shapes), **_MIDDLE[architecture](shapes)}
+
+
+def _stem_tower_and_heads(shapes: Shapes) -> dict[str, Any]:
+    stem, tower = shapes["stem_conv/kernel"], series(shapes, "tower_{}_conv/kernel")
+    heads = {path.split("/")[0]: shape[-1] for path, shape in shapes.items() if path.startswith("head_")}
+    return {
+        "stem_width": stem[0],
+        "stem_filters": stem[2],
+        "tower_width": tower[0][0],
+        "tower_filters": tuple(shape[2] for shape in tower),
+        "heads": {name.removeprefix("head_"): tracks for name, tracks in heads.items()},
+    }
+
+
+def _basenji2(shapes: Shapes) -> dict[str, Any]:
+    dilated = series(shapes, "residual_{}_dilated_conv/kernel")
+    return {
+        "residual_blocks": len(dilated),
+        "residual_width": dilated[0][0],
+        "residual_filters": dilated[0][2],
+        "final_filters": shapes["final_conv/kernel"][2],
+    }
+
+
+def _transformer(shapes: Shapes) -> dict[str, Any]:
+    blocks = {"transformer_blocks": len(series(shapes, "transformer_{}_attention_norm/gamma"))}
+    first = "transformer_1_attention/"
+    if f"{first}r_w_bias" not in shapes:
+        return blocks
+    _, heads, _, key_size = shapes[f"{first}r_w_bias"]
+    return {
+        **blocks,
+        "attention_heads": heads,
+        "key_size": key_size,
+        "value_size": shapes[f"{first}v_layer/kernel"][1] // heads,
+        "position_features": shapes.get(f"{first}r_k_layer/kernel", (0,))[0],
+    }
+
+
+def _enformer(shapes: Shapes) -> dict[str, Any]:
+    return {**_transformer(shapes), "final_filters": shapes["final_conv/kernel"][2]}
+
+
+def _borzoi(shapes: Shapes) -> dict[str, Any]:
+    stages = series(shapes, "upsample_{}/depthwise_kernel")
+    final = shapes.get("final_conv/kernel")
+    return {
+        **_transformer(shapes),
+        "upsampling_stages": len(stages),
+        "upsampling_width": stages[0][0],
+        "final_filters": final and final[2],
+    }
+
+
+_MIDDLE = {
+    "basenji2": _basenji2,
+    "enformer": _enformer,
+    "borzoi": _borzoi,
+    "borzoi_prime": _borzoi,
+    "flashzoi": _borzoi,
+}
+
+
+def series(shapes: Shapes, path: str) -> list[tuple[int, ...]]:
+    """Shapes of numbered weights, from 1 up to the first that is missing.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    paths = takewhile(lambda name: name in shapes, (path.format(i) for i in count(1)))
+    found = [shapes[name] for name in paths]
+    if not found:
+        raise KeyError(path.format(1))
+    return found

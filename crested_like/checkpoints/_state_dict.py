@@ -1,0 +1,283 @@
+"""Weights that lie in their file by name: state dicts of PyTorch packages, and checkpoints of TensorFlow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from crested_like._checks import did_you_mean, one_of
+from crested_like._errors import CheckpointError
+from crested_like.checkpoints._apply import Pair, fill
+from crested_like.checkpoints._configs import settings_of
+from crested_like.checkpoints._maps import NameMap, maps_of
+from crested_like.checkpoints._sizes import SHOWN_BY, Shapes, sizes_of
+from crested_like.checkpoints._tensor_bundle import tensor_bundle
+from crested_like.checkpoints._torch_file import torch_file
+from crested_like.layers.positions import enformer_features
+from crested_like.tl import zoo
+
+CONFIG = "config.json"
+#: Packages whose state dicts are known; the first map that fits is taken.
+STATE_DICTS = ("borzoi_pytorch", "enformer_pytorch", "multimolecule")
+#: What a package fixes in its code.
+FIXED: dict[str, dict[str, Any]] = {"borzoi_pytorch": {"position_length": 4_096}}
+#: Published tables were computed in float32, which loses digits (see ``crested_like.layers.positions``).
+GAMMA_TOLERANCE = 5e-3
+#: What a caller may say: what no array shows.
+SETTINGS = (
+    "input_length",
+    "output_bins",
+    "activation",
+    "position_length",
+    "gamma_axis",
+    "attention_heads",
+    "key_value_heads",
+    "rotary_dim",
+    "rotary_base",
+    "dilation_factor",
+)
+CONFIGS = {"basenji2": zoo.Basenji2Config, "enformer": zoo.EnformerConfig}
+#: Tracks of published networks, by which a head without a name is known.
+TRACKS = {
+    "basenji2": {5_313: "human", 1_643: "mouse"},
+    "enformer": {5_313: "human", 1_643: "mouse"},
+    "borzoi": {7_611: "human", 2_608: "mouse"},
+}
+
+
+@dataclass(frozen=True)
+class SafeArray:
+    """A tensor left in its file until NumPy asks for it."""
+
+    file: Any
+    name: str
+    shape: tuple[int, ...]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.file.get_tensor(self.name), dtype=dtype)
+
+
+@contextmanager
+def safetensors_file(path: Path) -> Iterator[dict[str, SafeArray]]:
+    """Tensors of a safetensors file by name, open while the context lasts.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged.
+    """
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            yield {name: SafeArray(file, name, tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file, or it is damaged ({error}). Fetch it again.") from error
+
+
+@contextmanager
+def tensorflow_checkpoint(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Arrays of a TensorFlow checkpoint by name; ``path`` is its index."""
+    yield tensor_bundle(path)
+
+
+def convert_safetensors(path: Path, **request: Any) -> keras.Model:
+    """Model of a safetensors file."""
+    with safetensors_file(path) as arrays:
+        return _convert(path, arrays, STATE_DICTS, **request)
+
+
+def convert_torch(path: Path, **request: Any) -> keras.Model:
+    """Model of a ``.bin`` or ``.pt`` file."""
+    with torch_file(path) as arrays:
+        return _convert(path, arrays, STATE_DICTS, **request)
+
+
+def convert_tensorflow(path: Path, **request: Any) -> keras.Model:
+    """Model of Enformer's Sonnet checkpoint."""
+    with tensorflow_checkpoint(path) as arrays:
+        return _convert(path, arrays, ("enformer_sonnet",), **request)
+
+
+def _convert(
+    path: Path,
+    arrays: Mapping[str, Any],
+    forms: Collection[str],
+    *,
+    params: Path | Mapping[str, Any] | None,
+    head: str | None,
+    architecture: str | None,
+    settings: Mapping[str, Any],
+) -> keras.Model:
+    form, names = _map_for(path, arrays, forms, architecture)
+    for name in settings:
+        if name not in SETTINGS:
+            raise CheckpointError(
+                f"{name!r} is no setting of these files.{did_you_mean(name, SETTINGS)} "
+                f"Settings are: {', '.join(SETTINGS)}."
+            )
+    config, config_name = _config(path, params)
+    every = names.to_ours(arrays.keys(), _head_name(config, names, arrays, head))
+    pairs = _only_head(every, head, path)
+    shapes = {pair.target: _shape(pair, arrays, path) for pair in pairs}
+    try:
+        seen = sizes_of(names.architecture, shapes)
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path} lacks an array: what becomes {error.args[0]} of {names.architecture} is not there."
+        ) from error
+    said = settings_of(form, names.architecture, config)
+    said = _consistent(said, seen, shapes, config_name, path)
+    model = _build(names.architecture, {**FIXED.get(form, {}), **said, **seen, **settings}, shapes, path)
+    _check_gamma(arrays, model, path)
+    other_heads = {pair.source for pair in every} - {pair.source for pair in pairs}
+    unused = [name for name in arrays if names.is_unused(name) or name in other_heads]
+    fill(model, arrays, pairs, source=str(path), unused=unused)
+    return model
+
+
+def _map_for(
+    path: Path, arrays: Mapping[str, Any], forms: Collection[str], architecture: str | None
+) -> tuple[str, NameMap]:
+    """The format and the architecture of a file, by the names of its arrays."""
+    known = [(form, names) for form in forms for names in maps_of(form)]
+    if architecture is not None:
+        one_of("architecture", architecture, tuple(dict.fromkeys(names.architecture for _, names in known)))
+    fitting = [(form, names) for form, names in known if names.fits(arrays.keys())]
+    if not fitting:
+        raise CheckpointError(
+            f"{path} is of no known network. Its arrays are {', '.join(list(arrays)[:4])}, ...; known are: "
+            + ", ".join(f"{names.architecture} of {form.replace('_', '-')}" for form, names in known)
+            + "."
+        )
+    form, names = fitting[0]
+    if architecture not in (None, names.architecture):
+        raise CheckpointError(
+            f"{path} is no {architecture}: its arrays ({', '.join(names.known_by)}) are those of {names.architecture}."
+        )
+    return form, names
+
+
+def _config(path: Path, params: Path | Mapping[str, Any] | None) -> tuple[Mapping[str, Any], str]:
+    """The parameter file, and what it is called in messages; nothing where there is none."""
+    if isinstance(params, Mapping):
+        return params, "params"
+    folder = path.absolute().parent
+    places = [params] if params is not None else [folder / CONFIG, folder.parent / CONFIG]
+    for place in places:
+        if params is not None or place.is_file():
+            try:
+                content = json.loads(Path(place).read_text())
+            except (OSError, ValueError) as error:
+                raise CheckpointError(f"{place} cannot be read as JSON: {error}") from error
+            if not isinstance(content, Mapping):
+                raise CheckpointError(f"{place} must hold a JSON object; it holds {type(content).__name__}.")
+            return content, str(place)
+    return {}, CONFIG
+
+
+def _shape(pair: Pair, arrays: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """Shape of the weight that an array becomes."""
+    shape = tuple(arrays[pair.source].shape)
+    if pair.change is None:
+        return shape
+    try:
+        return pair.change(np.broadcast_to(np.float32(0), shape)).shape
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {pair.source}, which becomes {pair.target}, {error}.") from error
+
+
+def _head_name(config: Mapping[str, Any], names: NameMap, arrays: Mapping[str, Any], head: str | None) -> str:
+    """What the head is called where the file has no name for it: as asked, by its species, or by its tracks."""
+    if head is not None:
+        return head
+    if "species" in config:
+        return str(config["species"])
+    shape = getattr(arrays.get("token_head.decoder.weight"), "shape", (0,))
+    return TRACKS.get(names.architecture, {}).get(shape[0], "tracks")
+
+
+def _only_head(pairs: list[Pair], head: str | None, path: Path) -> list[Pair]:
+    """Without the heads that nobody asked for."""
+    heads = {pair.target.split("/")[0].removeprefix("head_") for pair in pairs if pair.target.startswith("head_")}
+    if not heads:
+        raise CheckpointError(f"{path} holds no head, so nothing to predict.")
+    if head is None:
+        return pairs
+    if head not in heads:
+        listed = ", ".join(sorted(heads))
+        raise CheckpointError(f"There is no head {head!r} in {path}.{did_you_mean(head, heads)} Heads are: {listed}.")
+    return [
+        pair for pair in pairs if not pair.target.startswith("head_") or pair.target.split("/")[0] == f"head_{head}"
+    ]
+
+
+def _consistent(
+    said: Mapping[str, Any], seen: Mapping[str, Any], shapes: Shapes, config: str, path: Path
+) -> dict[str, Any]:
+    """What the parameter file says beyond the arrays, after a check that they do not contradict each other."""
+    for key, value in said.items():
+        if key not in seen:
+            continue
+        value = tuple(value) if isinstance(value, list) else value
+        if key == "heads":
+            agrees = all(dict(value).get(name, tracks) == tracks for name, tracks in seen[key].items())
+        else:
+            agrees = value == seen[key]
+        if not agrees:
+            shown = SHOWN_BY.get(key, "").replace("{last}", str(len(seen["tower_filters"])))
+            by = f" ({shown} has the shape {shapes[shown]})" if shown in shapes else ""
+            raise CheckpointError(
+                f"{config} says {key} = {value!r}, but the arrays of {path} say {seen[key]!r}{by}. "
+                "Is this the parameter file of these weights?"
+            )
+    return {key: value for key, value in said.items() if key not in seen}
+
+
+def _build(architecture: str, settings: dict[str, Any], shapes: Shapes, path: Path) -> keras.Model:
+    takes = {field.name for field in fields(CONFIGS.get(architecture, zoo.BorzoiConfig))}
+    for key in settings:
+        if key not in takes:
+            raise CheckpointError(f"{key} has no effect on {architecture}. Leave it out.")
+    if architecture == "flashzoi":
+        settings = {**settings, **_shared_heads(settings, shapes)}
+    try:
+        return getattr(zoo, architecture)(**settings)
+    except ValueError as error:
+        raise CheckpointError(f"{path} does not make a network: {error}") from error
+
+
+def _shared_heads(settings: Mapping[str, Any], shapes: Shapes) -> dict[str, int]:
+    """Rotary attention's key and value heads: the width of the joint projection shows them, given the heads."""
+    channels, joint = shapes["transformer_1_attention/qkv_layer/kernel"]
+    heads = settings.get("attention_heads", 8)
+    shared, rest = divmod((joint - channels) // 2, channels // heads)
+    if channels % heads or rest:
+        raise CheckpointError(
+            f"{heads} attention heads do not divide a projection of {channels} to {joint} channels. "
+            "Say how many there are with attention_heads=."
+        )
+    return {"attention_heads": heads, "key_value_heads": shared}
+
+
+def _check_gamma(arrays: Mapping[str, Any], model: keras.Model, path: Path) -> None:
+    """Raise where a file brings a table of gamma features of its own that is not the one computed here."""
+    stored = next((array for name, array in arrays.items() if name.endswith("gamma_position_basis")), None)
+    if stored is None:
+        return
+    layer = model.get_layer("transformer_1_attention")
+    length, count = layer.input_spec.axes[1], layer.num_position_features // 6
+    table = enformer_features(length, layer.num_position_features, layer.gamma_axis)[:, 2 * count : 3 * count]
+    if stored.shape != table.shape or np.abs(np.asarray(stored) - table).max() > GAMMA_TOLERANCE:
+        raise CheckpointError(
+            f"{path} brings a table of gamma features {tuple(stored.shape)} that differs from the one for "
+            f"{length:,} positions and gamma_axis={layer.gamma_axis!r}, {table.shape}. "
+            "Its input length or its parameter file is another one."
+        )
