@@ -85,6 +85,23 @@ def slow(session: nox.Session, backend: str) -> None:
     pytest(session, backend, "-m", "slow")
 
 
+#: Packages whose files are converted and run beside ours, and what each needs of its own: they exclude each other.
+PEERS = {
+    "borzoi-pytorch": ("borzoi-pytorch>=0.5",),
+    "enformer-pytorch": ("enformer-pytorch>=0.8.11",),
+    "multimolecule": ("multimolecule>=0.2.2",),
+}
+
+
+@nox.session
+@nox.parametrize("peer", list(PEERS), ids=list(PEERS))
+def peers(session: nox.Session, peer: str) -> None:
+    """Other packages' networks, small and at full size: their files, converted, give their numbers."""
+    install(session, "torch")
+    session.install(*PEERS[peer], BACKENDS["torch"])
+    pytest(session, "torch", "-m", "slow and parity", "tests/peers")
+
+
 @nox.session
 def network(session: nox.Session) -> None:
     """Published addresses: needs the internet."""
@@ -154,6 +171,7 @@ def benchmarks(session: nox.Session) -> None:
     """Full-size networks: seconds and memory beside the peers, agreement of the backends; for the documentation."""
     session.install(".[test,parity,openvino]", *BACKENDS.values())
     BENCHMARKS.mkdir(parents=True, exist_ok=True)
+    session.run("python", "benchmarks/convert_checkpoint.py", env={"KERAS_BACKEND": "jax"})
     agreement = str(BENCHMARKS / "agreement.json")
     session.run("python", "benchmarks/borzoi_window.py")
     session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)

@@ -34,6 +34,7 @@ ROOMS = {
 NOT_LISTED = {"losses", "metrics", "registry", "zoo", "tl", "pl", "genome", "datasets", "checkpoints"} | {
     "__version__",
     "FORMATS",
+    "WRITERS",
     "Regions",
 }
 

@@ -248,14 +248,14 @@ def test_registering_never_replaces_an_entry():
 ROOMS = ("tl.zoo", "tl", "layers", "genome", "datasets", "checkpoints", "registry", "pl", "cli")
 BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 BASE = {"_errors", "_checks"}
-SUPPORT = {*BASE, "_atomic", "_backend", "_card", "_tracks", "_openvino"}
+SUPPORT = {*BASE, "_atomic", "_backend", "_card", "_graph", "_memory", "_openvino", "_tensorflow_bytes", "_tracks"}
 #: Room -> rooms and root modules it may import, besides itself.
 ALLOWED = {
     "layers": BASE,
     "tl.zoo": {*BASE, "_backend", "layers"},
     "genome": {*BASE, "_atomic"},
     "pl": {*BASE, "_atomic", "_tracks", "genome"},
-    "datasets": {*BASE, "_atomic", "_tracks", "genome"},
+    "datasets": {*BASE, "_atomic", "_tensorflow_bytes", "_tracks", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
     "tl": {*SUPPORT, "layers", "genome", "datasets", "checkpoints"},
     "registry": {*SUPPORT, "checkpoints"},

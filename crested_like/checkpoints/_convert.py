@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import keras
 
 
+#: Memory that a conversion takes, over the size of the file: the network once, and its largest arrays on the way.
+MEMORY = 1.3
+
+
 @dataclass(frozen=True)
 class Format:
     """A file format: how it is told from others, and what turns one of its files into a model."""
@@ -106,6 +110,7 @@ def convert(
     if params is not None and not isinstance(params, Mapping):
         params = Path(params)
     require_backend()
+    _check_memory(path)
     with _float32(), _nothing_drawn():
         model = form.convert(path, params=params, head=head, architecture=architecture, settings=settings)
     if out is not None:
@@ -165,6 +170,20 @@ def format_of(path: Path) -> Format:
         f"{name} ({', '.join('*' + suffix for suffix in form.suffixes)})" for name, form in FORMATS.items()
     )
     raise CheckpointError(f"{path} is of no known format. Known are: {names}.")
+
+
+def _check_memory(path: Path) -> None:
+    """Raise where the network of a file cannot fit into memory, before anything is read."""
+    from crested_like._memory import free_bytes
+
+    parts = [path] if path.suffix != ".index" else list(path.parent.glob(f"{path.stem}.data-*"))
+    needed = int(MEMORY * sum(part.stat().st_size for part in parts))
+    free = free_bytes()
+    if needed > free:
+        raise CheckpointError(
+            f"Converting {path} needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free. "
+            "Close other programs, or convert it on a larger machine: the .keras file loads everywhere."
+        )
 
 
 def _nothing_drawn() -> AbstractContextManager[None]:

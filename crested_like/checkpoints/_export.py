@@ -69,13 +69,14 @@ def _arrays_for(model: keras.Model, form: str) -> tuple[NameMap, dict[str, np.nd
     from crested_like.checkpoints._maps import maps_of
 
     weights = {weight.path: weight for weight in model.weights}
+    head = next((path.split("/")[0].removeprefix("head_") for path in weights if path.startswith("head_")), "")
     closest: list[str] = []
     for names in maps_of(form):
         pairs = names.to_file(weights)
         without = sorted(set(weights) - {pair.source for pair in pairs})
         arrays = {pair.target: _array(weights[pair.source], pair.change) for pair in pairs} if not without else {}
         # two architectures may have weights of the same names
-        if arrays and names.fits(arrays) and set(weights) == {pair.target for pair in names.to_ours(arrays)}:
+        if arrays and names.fits(arrays) and set(weights) == {pair.target for pair in names.to_ours(arrays, head)}:
             return names, arrays
         closest = without if not closest or len(without) < len(closest) else closest
     raise CheckpointError(

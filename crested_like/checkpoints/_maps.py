@@ -110,7 +110,11 @@ class NameMap:
             What the head is called, where the file has but one and no name for it.
         """
         return [
-            Pair(f"{rule.file}{self.separator}{part.file}", f"{rule.ours}/{part.ours}", part.axes and part.axes.forth)
+            Pair(
+                f"{rule.file}{self.separator}{part.file}",
+                f"{rule.ours}/{part.ours}",
+                part.axes.forth if part.axes else None,
+            )
             for rule in self._present(names, FILE, head)
             for part in rule.parts
             if f"{rule.file}{self.separator}{part.file}" in names
@@ -119,7 +123,11 @@ class NameMap:
     def to_file(self, paths: Collection[str]) -> list[Pair]:
         """The other way round: for the weights of a model the arrays of a file that they become."""
         return [
-            Pair(f"{rule.ours}/{part.ours}", f"{rule.file}{self.separator}{part.file}", part.axes and part.axes.back)
+            Pair(
+                f"{rule.ours}/{part.ours}",
+                f"{rule.file}{self.separator}{part.file}",
+                part.axes.back if part.axes else None,
+            )
             for rule in self._present(paths, OURS)
             for part in rule.parts
             if f"{rule.ours}/{part.ours}" in paths

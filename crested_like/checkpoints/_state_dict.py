@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -23,6 +24,8 @@ from crested_like.checkpoints._torch_file import torch_file
 from crested_like.layers.positions import enformer_features
 from crested_like.tl import zoo
 
+log = logging.getLogger(__name__)
+
 CONFIG = "config.json"
 #: Packages whose state dicts are known; the first map that fits is taken.
 STATE_DICTS = ("borzoi_pytorch", "enformer_pytorch", "multimolecule")
@@ -30,6 +33,8 @@ STATE_DICTS = ("borzoi_pytorch", "enformer_pytorch", "multimolecule")
 FIXED: dict[str, dict[str, Any]] = {"borzoi_pytorch": {"position_length": 4_096}}
 #: Published tables were computed in float32, which loses digits (see ``crested_like.layers.positions``).
 GAMMA_TOLERANCE = 5e-3
+#: How far weights for N may be off the mean of the others, over the largest weight: rounding, or half precision.
+N_TOLERANCE = 1e-2
 #: What a caller may say: what no array shows.
 SETTINGS = (
     "input_length",
@@ -137,6 +142,7 @@ def _convert(
     said = _consistent(said, seen, shapes, config_name, path)
     model = _build(names.architecture, {**FIXED.get(form, {}), **said, **seen, **settings}, shapes, path)
     _check_gamma(arrays, model, path)
+    _look_at_n(arrays, pairs, path)
     other_heads = {pair.source for pair in every} - {pair.source for pair in pairs}
     unused = [name for name in arrays if names.is_unused(name) or name in other_heads]
     fill(model, arrays, pairs, source=str(path), unused=unused)
@@ -280,4 +286,16 @@ def _check_gamma(arrays: Mapping[str, Any], model: keras.Model, path: Path) -> N
             f"{path} brings a table of gamma features {tuple(stored.shape)} that differs from the one for "
             f"{length:,} positions and gamma_axis={layer.gamma_axis!r}, {table.shape}. "
             "Its input length or its parameter file is another one."
+        )
+
+
+def _look_at_n(arrays: Mapping[str, Any], pairs: Collection[Pair], path: Path) -> None:
+    """Say so where a network has learnt the letter N, which is four zeros here."""
+    stem = next(np.asarray(arrays[pair.source]) for pair in pairs if pair.target == "stem_conv/kernel")
+    bases, rest = stem[:, :4], stem[:, 4:]
+    if np.abs(rest - bases.mean(axis=1, keepdims=True)).max(initial=0) > N_TOLERANCE * np.abs(bases).max(initial=0):
+        log.warning(
+            "The weights of %s for N are not the mean of those for A, C, G and T: they were learnt on their own. Here "
+            "N is four zeros, so predictions for sequences with N differ from those of the original.",
+            path,
         )

@@ -23,8 +23,8 @@ def verify(
 ) -> None:
     """Run a model on every installed backend and show how far the results are apart."""
     from crested_like import get_model
-    from crested_like.checkpoints._verify import TOLERANCE
-    from crested_like.checkpoints._verify import verify as compare
+    from crested_like.tl._verify import TOLERANCE
+    from crested_like.tl._verify import verify as compare
 
     path = Path(model) if Path(model).exists() else Path(get_model(model)[0])
     found = compare(path, backends=backend, expected=expected)

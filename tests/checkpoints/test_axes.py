@@ -34,9 +34,6 @@ def test_the_column_of_n(rng):
     assert theirs.shape == (3, 5, 7)
     np.testing.assert_allclose(theirs[:, 4], theirs[:, :4].mean(axis=1), rtol=1e-6)
     assert np.array_equal(axes.forth(theirs), ours)
-    theirs[:, 4] += 1
-    with pytest.raises(ValueError, match="N are not the mean"):
-        axes.forth(theirs)
     with pytest.raises(ValueError, match="4 input channels instead of 5"):
         axes.forth(theirs[:, :4])
 

@@ -117,6 +117,14 @@ def test_writes_a_file_that_any_keras_opens(written, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
+def test_what_does_not_fit_says_so_before_it_starts(written, tmp_path, monkeypatch):
+    size = written.stat().st_size
+    monkeypatch.setattr("crested_like._memory.free_bytes", lambda: size)
+    with pytest.raises(CheckpointError, match=r"needs about 0\.0 GB of memory, and 0\.0 GB are free"):
+        convert(written, input_length=1024, out=tmp_path / "x.keras")
+    assert not (tmp_path / "x.keras").exists()
+
+
 class TestWrongFiles:
     def test_missing_and_extra_arrays(self, written):
         def change(arrays):
@@ -202,6 +210,18 @@ class TestMultimolecule:
         changed_config(path, use_precomputed_gamma_basis=False)
         with pytest.raises(CheckpointError, match=r"differs from the one .* gamma_axis='features'"):
             convert(path)
+
+    def test_n_that_was_learnt_is_told(self, golden_dir, tmp_path, caplog):
+        path = tmp_path / "model.safetensors"
+        folder = golden_dir / "multimolecule_borzoi_tiny"
+        shutil.copy(folder / "model.safetensors", path)
+        shutil.copy(folder / "config.json", tmp_path)
+        before = convert(path)
+        assert not caplog.records
+        changed(path, lambda arrays: arrays["model.encoder.stem.conv1.weight"][:, 4].fill(0.5))
+        after = convert(path)
+        assert "for N are not the mean" in caplog.text
+        assert all(np.array_equal(a, b) for a, b in zip(before.get_weights(), after.get_weights(), strict=True))
 
     def test_an_unknown_activation(self, golden_dir, tmp_path):
         folder = golden_dir / "multimolecule_borzoi_tiny"

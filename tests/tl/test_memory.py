@@ -51,7 +51,7 @@ def test_batch_fits_and_is_even(monkeypatch, free, windows, want):
 def test_an_address_space_limit_counts():
     code = (
         "import resource, psutil\n"
-        "from crested_like.tl import _memory\n"
+        "from crested_like import _memory\n"
         "_memory.free_bytes()  # starts the backend, which takes address space of its own\n"
         "used = psutil.Process().memory_info().vms\n"
         f"resource.setrlimit(resource.RLIMIT_AS, (used + {300 * MB}, resource.getrlimit(resource.RLIMIT_AS)[1]))\n"

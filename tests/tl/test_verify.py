@@ -6,15 +6,17 @@ import pytest
 
 from crested_like._backend import installed_backends
 from crested_like._errors import ModelFileError
-from crested_like.checkpoints._verify import verify
 from crested_like.tl import zoo
+from crested_like.tl._verify import verify
+
+from .conftest import shake
 
 BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory, randomise):
-    model = randomise(
+def file(tmp_path_factory):
+    model = shake(
         zoo.basenji2(
             heads={"human": 3, "mouse": 2},
             input_length=256,

@@ -100,7 +100,7 @@ def _expected(path: Path) -> tuple[NDArray[np.float32], Outputs]:
 
 def _run(backend: str, path: Path, request: Path, out: Path) -> Outputs:
     done = subprocess.run(
-        [sys.executable, "-m", "crested_like.checkpoints._verify", str(path), str(request), str(out)],
+        [sys.executable, "-m", "crested_like.tl._verify", str(path), str(request), str(out)],
         env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
