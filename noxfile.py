@@ -27,13 +27,16 @@ BACKENDS = {
     "torch": os.environ.get("CRESTED_LIKE_TORCH", "torch==2.13.0"),
 }
 TRAINING = tuple(BACKENDS)
+TESTING = ("pytest>=8", "pytest-timeout>=2", "pytest-xdist>=3.5")
+#: A few tests at a time, those of one file together: a process takes up to 2 GB.
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 
 
 def install(session: nox.Session, backend: str) -> None:
     """Install this project with one backend: not editable, so that a file the wheel lacks is missed."""
     if backend == "openvino":
         # AnnData holds pandas back: one environment goes without it, and so has the newest of everything
-        session.install(".[openvino,genomics,plot]", "pytest>=8", "pytest-timeout>=2")
+        session.install(".[openvino,genomics,plot]", *TESTING)
     else:
         session.install(".[test]", BACKENDS[backend])
 
@@ -58,14 +61,14 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session, backend: str) -> None:
     """The quick tests, on each backend that trains."""
     install(session, backend)
-    pytest(session, backend)
+    pytest(session, backend, *PARALLEL)
 
 
 @nox.session
 def predict(session: nox.Session) -> None:
     """The quick tests on OpenVINO, which predicts and does not train."""
     install(session, "openvino")
-    pytest(session, "openvino")
+    pytest(session, "openvino", *PARALLEL)
 
 
 @nox.session
@@ -74,14 +77,15 @@ def parity(session: nox.Session, backend: str) -> None:
     """The published numbers, on real data too; notes the errors for the documentation."""
     install(session, backend)
     PARITY.mkdir(parents=True, exist_ok=True)
-    pytest(session, backend, "-m", "parity and not slow", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
+    pytest(session, backend, *PARALLEL, "-m", "parity and not slow", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
 
 
 @nox.session
 @nox.parametrize("backend", TRAINING, ids=TRAINING)
 def slow(session: nox.Session, backend: str) -> None:
-    """Full-size networks, fresh processes, and the examples of the documentation."""
+    """Full-size networks, fresh processes, networks in other runtimes, and the examples of the documentation."""
     install(session, backend)
+    session.install("openvino", "onnxruntime", "onnxscript")
     pytest(session, backend, "-m", "slow")
 
 
@@ -159,11 +163,11 @@ NEWER = (
 @nox.session(requires=["sample_models"])
 def minimum(session: nox.Session) -> None:
     """The quick tests on the oldest of everything that is allowed; reads what the newest Keras wrote."""
-    session.install(*lowest("jax", "genomics", "plot", "anndata"), "pytest>=8", "pytest-timeout>=2")
+    session.install(*lowest("jax", "genomics", "plot", "anndata"), *TESTING)
     session.install("--no-deps", ".")
     without = [f"--deselect={test}" for test in NEWER]
     # old libraries warn about newer ones: that is not ours to mend
-    pytest(session, "jax", "-W", "default", *without, CRESTED_LIKE_SAMPLE_MODELS=str(samples(session)))
+    pytest(session, "jax", *PARALLEL, "-W", "default", *without, CRESTED_LIKE_SAMPLE_MODELS=str(samples(session)))
 
 
 @nox.session

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import crested_like  # noqa: F401 - chooses the backend before any test imports keras
 
@@ -55,11 +56,12 @@ def record_parity():
 
         path = Path(folder) / f"{keras.backend.backend()}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = json.loads(path.read_text()) if path.is_file() else []
-        kept = [row for row in known if row["quantity"] not in figures.get(row["name"], {})]
-        kept += [
-            {"name": name, "quantity": quantity, "error": error}
-            for name, worst in figures.items()
-            for quantity, error in worst.items()
-        ]
-        path.write_text(json.dumps(sorted(kept, key=lambda row: (row["name"], row["quantity"])), indent=1) + "\n")
+        with FileLock(path.parent / f".{path.name}.lock"):  # tests run in several processes
+            known = json.loads(path.read_text()) if path.is_file() else []
+            kept = [row for row in known if row["quantity"] not in figures.get(row["name"], {})]
+            kept += [
+                {"name": name, "quantity": quantity, "error": error}
+                for name, worst in figures.items()
+                for quantity, error in worst.items()
+            ]
+            path.write_text(json.dumps(sorted(kept, key=lambda row: (row["name"], row["quantity"])), indent=1) + "\n")

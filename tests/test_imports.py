@@ -38,13 +38,10 @@ def test_importing_the_package_imports_neither_keras_nor_a_backend():
 
 
 def test_importing_the_package_is_quick():
-    code = "import time; start = time.perf_counter(); import crested_like; print(time.perf_counter() - start)"
-    times = []
-    for _ in range(5):  # the least of a few: other processes only ever slow it down
-        times.append(float(run(code)))
-        if min(times) < 0.3:
-            return
-    pytest.fail(f"import crested_like took {min(times):.2f} s; it must take less than 0.3 s")
+    # processor time, which other processes do not lengthen
+    code = "import time; start = time.process_time(); import crested_like; print(time.process_time() - start)"
+    quickest = min(float(run(code)) for _ in range(3))
+    assert quickest < 0.3
 
 
 @pytest.mark.parametrize("room", ["genome", "datasets", "registry", "pl", "cli"])

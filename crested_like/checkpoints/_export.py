@@ -6,6 +6,7 @@ import json
 import math
 import os
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ def export(model: keras.Model, format: str, out: str | os.PathLike[str]) -> Path
     format
         ``"borzoi-pytorch"`` or ``"enformer-pytorch"``: safetensors, with their ``config.json`` beside it;
         ``"baskerville-h5"``: weights of a Basenji2, Borzoi or Borzoi Prime of one head;
-        ``"onnx"``, ``"openvino"``, ``"tf_saved_model"``: the network itself, for prediction, through Keras' own export.
+        ``"onnx"`` (from PyTorch; one window a batch), ``"openvino"`` (from TensorFlow or PyTorch), ``"tf_saved_model"``
+        (from TensorFlow or JAX): the network itself, for prediction, through Keras' own export.
     out
         The file to write (``*.safetensors``, ``*.h5``, ``*.onnx``, ``*.xml``); for ``"tf_saved_model"`` a folder.
 
@@ -237,10 +239,19 @@ def _write_baskerville(model: keras.Model, out: Path) -> None:
 
 
 def _write_graph(model: keras.Model, out: Path, form: str) -> None:
+    import keras
+
+    batch = 1 if form == "onnx" else None  # with an open one, PyTorch's exporter of ONNX gives up
+    signature = [keras.InputSpec(shape=(batch, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
     try:
-        model.export(out, format=form, verbose=False)
-    except (ImportError, NotImplementedError, ValueError) as error:
-        raise CheckpointError(f"{form} cannot be written with the backend in use: {error}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of these tools about one another
+            model.export(str(out), format=form, verbose=False, input_signature=signature)
+    except Exception as error:  # the exporters below Keras raise whatever their own tools do
+        raise CheckpointError(
+            f"{form} cannot be written with the backend in use, {keras.backend.backend()} "
+            f"({type(error).__name__}: {error}). Try another one with KERAS_BACKEND."
+        ) from error
 
 
 @dataclass(frozen=True)
