@@ -31,6 +31,7 @@ _SAME: dict[str, dict[str, str]] = {
         "pos_dropout": "position_dropout",
         "output_heads": "heads",
     },
+    "crested": {"sequence_length": "input_length", "target_length": "output_bins"},
     "multimolecule": {
         "sequence_length": "input_length",
         "num_hidden_layers": "transformer_blocks",

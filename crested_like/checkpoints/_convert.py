@@ -51,7 +51,7 @@ FORMATS: dict[str, Format] = {
     "safetensors": Format((".safetensors",), _is_safetensors, "_state_dict", "convert_safetensors"),
     "torch": Format((".bin", ".pt", ".pth"), lambda start: False, "_state_dict", "convert_torch"),
     "sonnet": Format((".index",), lambda start: False, "_state_dict", "convert_tensorflow"),
-    "keras": Format((".keras",), lambda start: False, "_keras", "convert_keras"),
+    "keras": Format((".keras",), lambda start: False, "_state_dict", "convert_keras"),
 }
 
 
@@ -82,7 +82,8 @@ def convert(
         (``model0``, ``model1``), its parameter file or its number of tracks.
     architecture
         A published architecture, for Baskerville's weights without a parameter file (``"basenji2"``, ``"borzoi"``,
-        ``"borzoi_prime"``), or as a check. Widths come from the arrays.
+        ``"borzoi_prime"``), to rebuild a ``.keras`` file of CREsted as a model of ``tl.zoo`` (by default it stays as it
+        is), or as a check. Widths come from the arrays.
     **settings
         What no file holds, or is wanted otherwise, named as the builders of ``tl.zoo`` name it: ``input_length`` in bp,
         ``output_bins`` kept from the centre, ``activation`` (which GELU), ``position_length``, ``gamma_axis``,

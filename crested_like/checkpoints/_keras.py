@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 CARD = "card.json"
 
+#: An entry is refused that is larger than this, and by this factor than it is in the archive.
+BOMB_SIZE, BOMB_RATIO = 100 * 2**20, 200
+
 #: Config keys that newer Keras writes and older Keras refuses, with the default at which they say nothing.
 _NEW_KEYS: dict[str, Any] = {
     "input_axes": None,
@@ -100,15 +103,6 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     return model
 
 
-def convert_keras(path: Path, **request: Any) -> keras.Model:
-    """A ``.keras`` file as the format of a conversion: CREsted's, written anew as a plain file."""
-    asked = {**request.pop("settings"), **request}
-    for name, value in asked.items():
-        if value is not None:
-            raise ModelFileError(f"{name}={value!r} has no effect on {path}: a .keras file says all of it itself.")
-    return load_keras(path)
-
-
 def _reason(error: Exception) -> str:
     """The line of a Keras error that tells, without the configuration dumped below it."""
     text = " ".join(str(error).split())
@@ -128,6 +122,7 @@ def _checked_config(path: Path) -> dict[str, Any]:
     """``config.json`` of a file that has everything a Keras model needs."""
     with _opened(path) as archive:
         names = archive.namelist()
+        _refuse_bombs(archive, path)
         weights = [name for name in names if name.startswith("model") and name.endswith((".h5", ".weights.json"))]
         if "config.json" not in names or not weights:
             lacking = "config.json" if "config.json" not in names else "model.weights.h5"
@@ -139,6 +134,16 @@ def _checked_config(path: Path) -> dict[str, Any]:
     if not {"class_name", "config"} <= set(config):
         raise ModelFileError(f"{path} is no Keras model: its config.json describes none.")
     return config
+
+
+def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise where an entry would unpack to far more than weights can be compressed by."""
+    for entry in archive.infolist():
+        if entry.file_size > max(BOMB_SIZE, BOMB_RATIO * entry.compress_size):
+            raise ModelFileError(
+                f"{path} is refused: its entry {entry.filename!r} would unpack from {entry.compress_size:,} to "
+                f"{entry.file_size:,} bytes, which no weights do."
+            )
 
 
 def _json_entry(archive: zipfile.ZipFile, name: str, path: Path) -> dict[str, Any]:

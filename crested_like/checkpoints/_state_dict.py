@@ -17,6 +17,7 @@ from crested_like._checks import did_you_mean, one_of
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints._apply import Pair, fill
 from crested_like.checkpoints._configs import settings_of
+from crested_like.checkpoints._keras import load_keras
 from crested_like.checkpoints._maps import NameMap, maps_of
 from crested_like.checkpoints._sizes import SHOWN_BY, Shapes, sizes_of
 from crested_like.checkpoints._tensor_bundle import tensor_bundle
@@ -69,6 +70,21 @@ class SafeArray:
         return np.asarray(self.file.get_tensor(self.name), dtype=dtype)
 
 
+@dataclass(frozen=True)
+class WeightArray:
+    """A weight of a Keras model, copied when NumPy asks for it."""
+
+    weight: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.weight.shape)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(keras.ops.convert_to_numpy(self.weight), dtype=dtype)
+
+
 @contextmanager
 def safetensors_file(path: Path) -> Iterator[dict[str, SafeArray]]:
     """Tensors of a safetensors file by name, open while the context lasts.
@@ -109,6 +125,22 @@ def convert_tensorflow(path: Path, **request: Any) -> keras.Model:
     """Model of Enformer's Sonnet checkpoint."""
     with tensorflow_checkpoint(path) as arrays:
         return _convert(path, arrays, ("enformer_sonnet",), **request)
+
+
+def convert_keras(path: Path, **request: Any) -> keras.Model:
+    """Model of a ``.keras`` file: as it is, or, where an architecture is asked for, CREsted's as the one of our zoo."""
+    model = load_keras(path)
+    if request["architecture"] is not None:
+        request["params"] = {"sequence_length": model.input_shape[1], "target_length": model.outputs[0].shape[1]}
+        arrays = {weight.path: WeightArray(weight) for weight in model.weights}
+        return _convert(path, arrays, ("crested",), **request)
+    for name, value in {**request.pop("settings"), **request}.items():
+        if value is not None:
+            raise CheckpointError(
+                f"{name}={value!r} has no effect on {path}: a .keras file says all of it itself. "
+                "With architecture=, the file of a CREsted model is rebuilt as one of tl.zoo."
+            )
+    return model
 
 
 def _convert(

@@ -89,6 +89,9 @@ def torch_file(path: Path) -> Iterator[dict[str, TorchArray]]:
         if len(found) != 1:
             raise CheckpointError(f"{path} is a zip archive, but not one of PyTorch: it holds no data.pkl.")
         folder = found[0].removesuffix("data.pkl")
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:  # PyTorch never does; small files could unpack to huge ones
+                raise CheckpointError(f"{path} is refused: its entry {entry.filename!r} is compressed.")
         if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
             raise CheckpointError(f"{path} was written on a big-endian machine, which is not supported.")
         if f"{folder}constants.pkl" in archive.namelist():

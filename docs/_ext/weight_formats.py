@@ -34,7 +34,8 @@ class WeightFormats(Generated):
         lines.append(row("Baskerville, Basenji", ARCHITECTURES, ["baskerville-h5"], "baskerville-h5"))
         for package, maps, forms in MAPPED:
             lines.append(row(package, [names.architecture for names in maps_of(maps)], forms, package))
-        lines.append("| CREsted | all of its networks | `*.keras` | yes | no |")
+        lines.append(row("CREsted, rebuilt", [names.architecture for names in maps_of("crested")], ["keras"], None))
+        lines.append("| CREsted, as it is | all of its networks | `*.keras` | yes | no |")
         return self.parsed(lines)
 
 

@@ -192,6 +192,17 @@ def test_other_zip_archives(published, tmp_path):
         load_keras(rezip(tmp_path / "e.keras", {**files, "model.weights.h5": b"nothing"}))
 
 
+def test_what_unpacks_to_more_than_weights_can(tmp_path, published):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(published) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        new.writestr("config.json", old.read("config.json"))
+        with new.open("model.weights.h5", "w") as stream:
+            for _ in range(120):
+                stream.write(bytes(2**20))
+    with pytest.raises(ModelFileError, match=r"refused: its entry 'model\.weights\.h5' would unpack from .* bytes"):
+        load_keras(path)
+
+
 def test_unknown_layer_is_named(small_model, tmp_path):
     path = save_keras(small_model, tmp_path / "m.keras")
     files = entries(path)

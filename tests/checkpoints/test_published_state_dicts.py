@@ -62,6 +62,17 @@ def test_published_gamma_features_on_request(golden_dir, check_parity):
         check_parity("enformer_pytorch_tiny, published gamma", key, got[key], want)
 
 
+@pytest.mark.parametrize("name", ["borzoi", "borzoi_prime", "enformer"])
+def test_crested_rebuilt(name, golden_dir, check_parity):
+    folder = golden_dir / f"crested_{name}_tiny"
+    model = convert(folder / "model.keras", architecture=name)
+    got = keras.tree.flatten(model.predict(stored(folder / "input.npz")["one_hot"].astype("float32"), verbose=0))
+    expected = stored(folder / "expected.npz")
+    for number, value in enumerate(got):
+        check_parity(f"crested_{name}_tiny, rebuilt", f"output_{number}", value, expected[f"output_{number}"])
+    assert {"tower_1_conv", "transformer_1_attention"} <= {layer.name for layer in model.layers}
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_one_head_of_two(head, golden_dir, check_parity):
     folder = golden_dir / "borzoi_pytorch_tiny"

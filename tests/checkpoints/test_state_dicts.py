@@ -230,6 +230,25 @@ class TestMultimolecule:
             convert(folder / "model.safetensors", params=config)
 
 
+class TestKerasFiles:
+    def test_stay_as_they_are(self, golden_dir, tmp_path):
+        path = golden_dir / "crested_borzoi_tiny" / "model.keras"
+        model = convert(path, out=tmp_path / "again.keras")
+        again = keras.models.load_model(tmp_path / "again.keras")
+        assert [w.path for w in again.weights] == [w.path for w in model.weights]
+        assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
+
+    def test_nothing_can_be_said_of_them(self, golden_dir):
+        with pytest.raises(CheckpointError, match=r"input_length=512 has no effect on .*architecture="):
+            convert(golden_dir / "crested_borzoi_tiny" / "model.keras", input_length=512)
+
+    def test_only_what_is_on_a_map_is_rebuilt(self, golden_dir):
+        with pytest.raises(CheckpointError, match="no known network"):
+            convert(golden_dir / "crested_legnet_tiny" / "model.keras", architecture="borzoi")
+        with pytest.raises(CheckpointError, match="is no borzoi"):
+            convert(golden_dir / "crested_enformer_tiny" / "model.keras", architecture="borzoi")
+
+
 class TestExport:
     def test_a_name_of_another_kind(self, network, tmp_path):
         form, model, _ = network("borzoi")

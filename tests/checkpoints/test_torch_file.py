@@ -92,6 +92,18 @@ def test_what_is_not_weights(tmp_path):
         pass
 
 
+def test_what_unpacks_to_more_than_it_is(tmp_path):
+    path = tmp_path / "x.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps({}))
+        archive.writestr("archive/data/0", bytes(10**7))
+    with (
+        pytest.raises(CheckpointError, match=r"refused: its entry 'archive/data\.pkl' is compressed"),
+        torch_file(path),
+    ):
+        pass
+
+
 class TestAgainstPyTorch:
     @pytest.fixture
     def torch(self):
