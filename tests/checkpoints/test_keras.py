@@ -194,7 +194,7 @@ def test_other_zip_archives(published, tmp_path):
 
 def test_what_unpacks_to_more_than_weights_can(tmp_path, published):
     path = tmp_path / "bomb.keras"
-    with zipfile.ZipFile(published) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(published / "model.keras") as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         new.writestr("config.json", old.read("config.json"))
         with new.open("model.weights.h5", "w") as stream:
             for _ in range(120):
