@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints import convert, export
+from crested_like.checkpoints._keras import save_keras
 from crested_like.layers._initializers import nothing_drawn
 from crested_like.tl import zoo
 
@@ -232,7 +233,7 @@ class TestMultimolecule:
 
 class TestKerasFiles:
     def test_stay_as_they_are(self, golden_dir, tmp_path):
-        path = golden_dir / "crested_borzoi_tiny" / "model.keras"
+        path = golden_dir / "crested_borzoi_tiny_keras34" / "model.keras"
         model = convert(path, out=tmp_path / "again.keras")
         again = keras.models.load_model(tmp_path / "again.keras")
         assert [w.path for w in again.weights] == [w.path for w in model.weights]
@@ -240,13 +241,14 @@ class TestKerasFiles:
 
     def test_nothing_can_be_said_of_them(self, golden_dir):
         with pytest.raises(CheckpointError, match=r"input_length=512 has no effect on .*architecture="):
-            convert(golden_dir / "crested_borzoi_tiny" / "model.keras", input_length=512)
+            convert(golden_dir / "crested_borzoi_tiny_keras34" / "model.keras", input_length=512)
 
-    def test_only_what_is_on_a_map_is_rebuilt(self, golden_dir):
-        with pytest.raises(CheckpointError, match="no known network"):
-            convert(golden_dir / "crested_legnet_tiny" / "model.keras", architecture="borzoi")
+    def test_only_what_is_on_a_map_is_rebuilt(self, golden_dir, network, tmp_path):
         with pytest.raises(CheckpointError, match="is no borzoi"):
-            convert(golden_dir / "crested_enformer_tiny" / "model.keras", architecture="borzoi")
+            convert(golden_dir / "crested_enformer_tiny_keras34" / "model.keras", architecture="borzoi")
+        ours = save_keras(network("borzoi")[1], tmp_path / "ours.keras")
+        with pytest.raises(CheckpointError, match="no known network"):
+            convert(ours, architecture="borzoi")
 
 
 class TestExport:
