@@ -23,6 +23,21 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
 
 
+@pytest.fixture
+def quick_to_compile():
+    """JAX spends most of a small test compiling; the parity tests run as users do."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real data that is not part of the project; skips where it is missing."""

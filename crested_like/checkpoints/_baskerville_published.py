@@ -8,76 +8,66 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from crested_like._checks import one_of, positive_int
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints._readers import FileLayer, LegacyKerasFile
+from crested_like.checkpoints._sizes import Shapes, head_of, sizes_of
 from crested_like.tl import zoo
 
 Kinds = Mapping[str, list[FileLayer]]
 
 
-def _widths(layers: list[FileLayer], array: str = "kernel") -> list[tuple[int, ...]]:
-    return [tuple(layer.arrays[array].shape) for layer in layers]
+def _numbered(path: str, kernels: list[tuple[int, ...]]) -> Shapes:
+    return {path.format(i): shape for i, shape in enumerate(kernels, 1)}
 
 
-def _basenji2_settings(kinds: Kinds) -> dict[str, Any]:
+def _basenji2_shapes(kinds: Kinds) -> Shapes:
     """Stem, tower, pairs of a dilated and a pointwise convolution, final convolution."""
-    stem, *middle, final = _widths(kinds["convolution"])
+    stem, *middle, final = _kernels(kinds["convolution"])
     blocks = sum(width == 1 for width, _, _ in middle)
-    tower, dilated = middle[: len(middle) - 2 * blocks], middle[len(middle) - 2 * blocks :]
+    tower, dilated = middle[: len(middle) - 2 * blocks], middle[len(middle) - 2 * blocks :: 2]
     return {
-        "stem_width": stem[0],
-        "stem_filters": stem[2],
-        "tower_width": tower[0][0],
-        "tower_filters": tuple(shape[2] for shape in tower),
-        "residual_blocks": blocks,
-        "residual_width": dilated[0][0],
-        "residual_filters": dilated[0][2],
-        "final_filters": final[2],
+        "stem_conv/kernel": stem,
+        **_numbered("tower_{}_conv/kernel", tower),
+        **_numbered("residual_{}_dilated_conv/kernel", dilated),
+        "final_conv/kernel": final,
     }
 
 
-def _borzoi_settings(kinds: Kinds) -> dict[str, Any]:
+def _borzoi_shapes(kinds: Kinds) -> Shapes:
     """Stem, tower, transformer, U-Net stages, perhaps a pointwise convolution."""
-    stem, *tower = _widths(kinds["convolution"])
-    final = tower.pop() if tower[-1][0] == 1 else None
-    attention, separable = kinds["attention"], kinds["separable convolution"]
-    first = attention[0].arrays
-    key_size = int(first["r_w_bias"].shape[-1])
-    heads = int(np.prod(first["r_w_bias"].shape)) // key_size
+    stem, *tower = _kernels(kinds["convolution"])
+    final = {"final_conv/kernel": tower.pop()} if tower[-1][0] == 1 else {}
+    attention = kinds["attention"]
     return {
-        "stem_width": stem[0],
-        "stem_filters": stem[2],
-        "tower_width": tower[0][0],
-        "tower_filters": tuple(shape[2] for shape in tower),
-        "transformer_blocks": len(attention),
-        "attention_heads": heads,
-        "key_size": key_size,
-        "value_size": first["v_layer/kernel"].shape[1] // heads,
-        "position_features": first["r_k_layer/kernel"].shape[0] if "r_k_layer/kernel" in first else 0,
-        "upsampling_stages": len(separable),
-        "upsampling_width": separable[0].arrays["depthwise_kernel"].shape[0],
-        "final_filters": final and final[2],
+        "stem_conv/kernel": stem,
+        **_numbered("tower_{}_conv/kernel", tower),
+        **_numbered("transformer_{}_attention_norm/gamma", [()] * len(attention)),
+        **{f"transformer_1_attention/{name}": tuple(array.shape) for name, array in attention[0].arrays.items()},
+        **_numbered("upsample_{}/depthwise_kernel", _kernels(kinds["separable convolution"], "depthwise_kernel")),
+        **final,
     }
+
+
+def _kernels(layers: list[FileLayer], array: str = "kernel") -> list[tuple[int, ...]]:
+    return [tuple(layer.arrays[array].shape) for layer in layers]
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published architecture: its builder, how its widths are read off the arrays, and the tracks of its heads."""
+    """A published architecture: its builder, and how the shapes of its weights are found by the order of layers."""
 
     builder: Callable[..., keras.Model]
-    settings: Callable[[Kinds], dict[str, Any]]
-    tracks: Mapping[str, int]
+    shapes: Callable[[Kinds], Shapes]
     stages: int = 0
     """U-Net stages, by which Borzoi and Borzoi Prime differ."""
 
 
 ARCHITECTURES: dict[str, Published] = {
-    "basenji2": Published(zoo.basenji2, _basenji2_settings, {"human": 5_313, "mouse": 1_643}),
-    "borzoi": Published(zoo.borzoi, _borzoi_settings, {"human": 7_611, "mouse": 2_608}, stages=2),
-    "borzoi_prime": Published(zoo.borzoi_prime, _borzoi_settings, {"human": 5_431, "mouse": 1_774}, stages=3),
+    "basenji2": Published(zoo.basenji2, _basenji2_shapes),
+    "borzoi": Published(zoo.borzoi, _borzoi_shapes, stages=2),
+    "borzoi_prime": Published(zoo.borzoi_prime, _borzoi_shapes, stages=3),
 }
 
 
@@ -93,15 +83,15 @@ def build_published(
     """
     published = ARCHITECTURES[one_of("architecture", architecture, tuple(ARCHITECTURES))]
     try:
-        settings = published.settings(kinds)
+        settings = sizes_of(architecture, published.shapes(kinds))
         if len(kinds.get("separable convolution", ())) != published.stages:
             raise ValueError(f"it has {len(kinds.get('separable convolution', ()))} U-Net stages")
         tracks = int(kinds["dense"][-1].arrays["kernel"].shape[1])
     except (KeyError, IndexError, ValueError, TypeError) as error:
         counts = ", ".join(f"{len(layers)} {kind}" for kind, layers in kinds.items())
         raise CheckpointError(f"{path} is no {architecture} ({error!r}); its layers are: {counts}.") from error
+    settings["heads"] = {_head_name(architecture, head, path, tracks): tracks}
     settings |= _lengths(file, settings, given.get("input_length"))
-    settings["heads"] = {_head_name(published, head, path, tracks): tracks}
     if "position_length" in given and not published.stages:
         raise CheckpointError(f"position_length has no effect on {architecture}: it has no transformer. Leave it out.")
     return published.builder(**{**settings, **given})
@@ -118,9 +108,9 @@ def _lengths(file: LegacyKerasFile, settings: Mapping[str, Any], input_length: i
     return {"input_length": length, "output_bins": bins - sum(sum(crop) for crop in crops)}
 
 
-def _head_name(published: Published, head: str | None, path: Path, tracks: int) -> str:
+def _head_name(architecture: str, head: str | None, path: Path, tracks: int) -> str:
     """What the head is called: as said, else by its tracks, else by the file's name."""
-    known = next((name for name, n in published.tracks.items() if n == tracks), None)
+    known = head_of(architecture, tracks)
     if head is not None:
         if known not in (None, head):
             raise CheckpointError(f"{path.name} has {tracks} tracks, so it holds the head {known!r}, not {head!r}.")

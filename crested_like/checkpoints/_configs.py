@@ -80,28 +80,29 @@ def _borzoi_pytorch(config: Config, architecture: str, settings: dict[str, Any])
         for key in ("key_size", "value_size", "position_dropout"):
             settings.pop(key, None)
     if config.get("return_center_bins_only", True):
-        return {"output_bins": config["bins_to_return"]} if "bins_to_return" in config else {}
+        return _output_bins(config, "bins_to_return")
     return {"output_bins": 32_736 if architecture == "borzoi_prime" else 16_352}
 
 
+def _output_bins(config: Config, key: str = "target_length") -> dict[str, Any]:
+    """Bins kept from the centre; -1 and null stand for all."""
+    return {"output_bins": None if config[key] == -1 else config[key]} if key in config else {}
+
+
 def _enformer_pytorch(config: Config, architecture: str, settings: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if "target_length" in config:
-        found["output_bins"] = None if config["target_length"] in (None, -1) else config["target_length"]
+    found = _output_bins(config)
     if "use_tf_gamma" in config:
         found["gamma_axis"] = "positions" if config["use_tf_gamma"] else "features"
     return found
 
 
 def _multimolecule(config: Config, architecture: str, settings: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    found = _output_bins(config)
     act = config.get("hidden_act")
     if act is not None:
         if act not in _ACTIVATIONS:
             raise CheckpointError(f"hidden_act must be one of {', '.join(_ACTIVATIONS)}; got {act!r}.")
         found["activation"] = _ACTIVATIONS[act]
-    if "target_length" in config:
-        found["output_bins"] = None if config["target_length"] in (None, -1) else config["target_length"]
     if architecture == "enformer":
         found["gamma_axis"] = "positions" if config.get("use_precomputed_gamma_basis") else "features"
         settings.pop("value_size", None)

@@ -54,8 +54,6 @@ class Rule:
 
     def members(self) -> list[Rule]:
         """The layers of a series, as many as there may be."""
-        if not self.is_series:
-            return [self]
         filled = ((_numbered(self.file, i), _numbered(self.ours, i)) for i in range(1, MOST + 1))
         return [replace(self, file=file, ours=ours) for file, ours in filled if file and ours]
 
@@ -82,7 +80,6 @@ def _numbered(template: str, i: int) -> str | None:
 class NameMap:
     """What is known of one architecture in one format."""
 
-    name: str
     architecture: str
     """Builder in ``tl.zoo``."""
     known_by: tuple[str, ...]
@@ -144,7 +141,7 @@ class NameMap:
         outright = []
         for rule in self.rules:
             if not rule.is_series:
-                # a series that goes on in ours where that of the file ends
+                # {last} ends a series of ours, and is no member of that of the file: seen from there, one more
                 rule = rule.named(last=str(_last(rule, series) + (side == FILE)))
                 heads = _heads((rule.file, rule.ours)[side], names, separator) or [head]
                 outright += [named for named in (rule.named(head=name) for name in heads) if there(named)]
@@ -175,7 +172,6 @@ def maps_of(form: str) -> tuple[NameMap, ...]:
     separator = table.get("separator", ".")
     return tuple(
         NameMap(
-            name=name,
             architecture=variant["architecture"],
             known_by=tuple(variant["known_by"]),
             rules=tuple(
@@ -184,7 +180,7 @@ def maps_of(form: str) -> tuple[NameMap, ...]:
             unused=tuple(table.get("unused", ())),
             separator=separator,
         )
-        for name, variant in table["variants"].items()
+        for variant in table["variants"].values()
     )
 
 

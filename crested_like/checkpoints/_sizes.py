@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import count, takewhile
+from math import prod
 from typing import Any
+
+#: Tracks of the heads of published networks, by which a head without a name is known.
+TRACKS: dict[str, dict[str, int]] = {
+    "basenji2": {"human": 5_313, "mouse": 1_643},
+    "enformer": {"human": 5_313, "mouse": 1_643},
+    "borzoi": {"human": 7_611, "mouse": 2_608},
+    "borzoi_prime": {"human": 5_431, "mouse": 1_774},
+    "flashzoi": {"human": 7_611, "mouse": 2_608},
+}
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of weights by their path in a zoo model, such as ``stem_conv/kernel``."""
@@ -37,6 +47,11 @@ def sizes_of(architecture: str, shapes: Shapes) -> dict[str, Any]:
     return {**_stem_tower_and_heads(shapes), **_MIDDLE[architecture](shapes)}
 
 
+def head_of(architecture: str, tracks: int) -> str | None:
+    """What a published head with so many tracks is called."""
+    return next((name for name, count in TRACKS[architecture].items() if count == tracks), None)
+
+
 def _stem_tower_and_heads(shapes: Shapes) -> dict[str, Any]:
     stem, tower = shapes["stem_conv/kernel"], series(shapes, "tower_{}_conv/kernel")
     heads = {path.split("/")[0]: shape[-1] for path, shape in shapes.items() if path.startswith("head_")}
@@ -64,7 +79,8 @@ def _transformer(shapes: Shapes) -> dict[str, Any]:
     first = "transformer_1_attention/"
     if f"{first}r_w_bias" not in shapes:
         return blocks
-    _, heads, _, key_size = shapes[f"{first}r_w_bias"]
+    *_, key_size = biases = shapes[f"{first}r_w_bias"]
+    heads = prod(biases) // key_size  # some files leave out the axes of length one
     return {
         **blocks,
         "attention_heads": heads,

@@ -19,7 +19,7 @@ from crested_like.checkpoints._apply import Pair, fill
 from crested_like.checkpoints._configs import settings_of
 from crested_like.checkpoints._keras import load_keras
 from crested_like.checkpoints._maps import NameMap, maps_of
-from crested_like.checkpoints._sizes import SHOWN_BY, Shapes, sizes_of
+from crested_like.checkpoints._sizes import SHOWN_BY, Shapes, head_of, sizes_of
 from crested_like.checkpoints._tensor_bundle import tensor_bundle
 from crested_like.checkpoints._torch_file import torch_file
 from crested_like.layers.positions import enformer_features
@@ -50,12 +50,8 @@ SETTINGS = (
     "dilation_factor",
 )
 CONFIGS = {"basenji2": zoo.Basenji2Config, "enformer": zoo.EnformerConfig}
-#: Tracks of published networks, by which a head without a name is known.
-TRACKS = {
-    "basenji2": {5_313: "human", 1_643: "mouse"},
-    "enformer": {5_313: "human", 1_643: "mouse"},
-    "borzoi": {7_611: "human", 2_608: "mouse"},
-}
+#: A head that the file has no name for, until it gets one.
+NAMELESS = "tracks"
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ def _convert(
                 f"Settings are: {', '.join(SETTINGS)}."
             )
     config, config_name = _config(path, params)
-    every = names.to_ours(arrays.keys(), _head_name(config, names, arrays, head))
+    every = names.to_ours(arrays.keys(), _head_name(config, names, arrays, path, head))
     pairs = _only_head(every, head, path)
     shapes = {pair.target: _shape(pair, arrays, path) for pair in pairs}
     try:
@@ -232,14 +228,17 @@ def _shape(pair: Pair, arrays: Mapping[str, Any], path: Path) -> tuple[int, ...]
         raise CheckpointError(f"{path}: {pair.source}, which becomes {pair.target}, {error}.") from error
 
 
-def _head_name(config: Mapping[str, Any], names: NameMap, arrays: Mapping[str, Any], head: str | None) -> str:
+def _head_name(
+    config: Mapping[str, Any], names: NameMap, arrays: Mapping[str, Any], path: Path, head: str | None
+) -> str:
     """What the head is called where the file has no name for it: as asked, by its species, or by its tracks."""
     if head is not None:
         return head
     if "species" in config:
         return str(config["species"])
-    shape = getattr(arrays.get("token_head.decoder.weight"), "shape", (0,))
-    return TRACKS.get(names.architecture, {}).get(shape[0], "tracks")
+    pairs = names.to_ours(arrays.keys(), NAMELESS)
+    tracks = [_shape(pair, arrays, path)[-1] for pair in pairs if pair.target == f"head_{NAMELESS}/kernel"]
+    return (tracks and head_of(names.architecture, tracks[0])) or NAMELESS
 
 
 def _only_head(pairs: list[Pair], head: str | None, path: Path) -> list[Pair]:

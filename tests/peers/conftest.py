@@ -10,9 +10,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "full_size"))
 
-#: Of a track's range: rounding of two correct computations in float32. A broken part moves results by a hundred times.
-TOLERANCE = 2e-5
-
 
 @pytest.fixture
 def with_weights_that_matter(rng):

@@ -125,13 +125,5 @@ def weights_that_matter(model, rng):
 
 
 @pytest.fixture(autouse=True)
-def quick_to_compile():
-    """JAX spends most of a small test compiling; the parity tests run as users do."""
-    if BACKEND != "jax":
-        yield
-        return
-    import jax
-
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+def _quick(quick_to_compile):
+    """All tests of this folder."""
