@@ -48,6 +48,8 @@ class ModelCard:
         Of the file at the source: ``"keras"``, ``"keras-tar"``, ``"baskerville-h5"`` ...
     sources, sha256
         Addresses or paths, tried in order, and the hash of the file there; ``"first-use"`` where nobody publishes one.
+    beside
+        For formats of several files: references to the others, ``{"sources": [...], "sha256": ...}`` each.
     params, head, settings
         For foreign formats: the architecture file (a reference like ``tracks``), the head the file holds, and the
         constants no file holds, as ``checkpoints.convert`` takes them.
@@ -76,6 +78,7 @@ class ModelCard:
     format: str = "keras"
     sources: tuple[str, ...] = ()
     sha256: str | None = None
+    beside: tuple[Mapping[str, Any], ...] = ()
     params: Mapping[str, Any] | None = None
     head: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -213,6 +216,12 @@ def _checked(key: str, value: Any) -> Any:
     kind = FIELDS[key]
     if value is None and "None" in kind:
         return None
+    if key == "beside":
+        if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
+            raise ValueError(f"{key}: must be a list of tables; got {value!r}.")
+        for item in value:
+            _check_reference(key, item)
+        return tuple(dict(item) for item in value)
     if kind.startswith("tuple"):
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)

@@ -169,7 +169,8 @@ def _card(name: str, own: Any, data: Mapping[str, Any], base: str, where: str) -
     if card.format not in known:
         raise RegistryError(f"{where} format: must be one of {', '.join(known)}; got {card.format!r}.")
     located = _Locator(base, card, where)
-    references = {key: located.reference(key, getattr(card, key)) for key in ("tracks", "params")}
+    references: dict[str, Any] = {key: located.reference(key, getattr(card, key)) for key in ("tracks", "params")}
+    references["beside"] = tuple(located.reference("beside", item) for item in card.beside)
     heads = {
         head: {**told, **({"tracks": located.reference("tracks", told["tracks"])} if told.get("tracks") else {})}
         for head, told in card.heads.items()

@@ -23,7 +23,7 @@ from crested_like.registry._cache import (
     write_record,
 )
 from crested_like.registry._entry import FOREIGN_FORMATS, PACKAGE
-from crested_like.registry._fetch import fetch_file, fetch_reference, packaged
+from crested_like.registry._fetch import fetch_file, fetch_reference, file_name, packaged
 from crested_like.registry._unpack import NAMES_SUFFIX, unpack
 
 log = logging.getLogger(__name__)
@@ -130,8 +130,12 @@ def _convert(card: ModelCard, work: Path, progressbar: bool) -> None:
     from crested_like.checkpoints._keras import save_keras
 
     log.info("Converting %s from %s", card.name, card.format)
-    source = work.parent / Path(card.sources[0]).name  # a folder of its own: convert() looks for params beside it
+    source = work.parent / file_name(card.sources[0])  # a folder of its own: convert() looks for params beside it
     _link_or_copy(_source(card, progressbar), source)
+    for reference in card.beside:
+        name = file_name(reference["sources"][0])
+        other = fetch_reference(reference, f"{name} of {card.name}", progressbar=progressbar)
+        _link_or_copy(other, work.parent / name)
     if card.params is None:
         model = convert(source, head=card.head, architecture=card.architecture, **card.settings)
     else:

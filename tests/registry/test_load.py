@@ -8,7 +8,7 @@ import pytest
 
 import crested_like as crested
 from crested_like._card import ModelCard, card_of
-from crested_like._errors import FetchError, ModelFileError, TrackError, UnknownModelError
+from crested_like._errors import CheckpointError, FetchError, ModelFileError, TrackError, UnknownModelError
 
 CLASSES = "a\nb\nc\nd\n"
 
@@ -209,6 +209,24 @@ def test_foreign_formats_are_converted_once_and_carry_their_card(server, registe
     assert len(calls) == 1
     card = crested.model_card(path)
     assert (card.name, card.track_table()["identifier"].tolist()) == ("foreign", names)
+
+
+def test_a_format_of_several_files_is_fetched_whole(server, register, golden_dir):
+    """Enformer's own checkpoint: an index, and the data it points to beside it."""
+    folder = golden_dir / "enformer_sonnet_tiny"
+    index, data = "enformer_tiny-1.index", "enformer_tiny-1.data-00000-of-00001"
+    entry = {
+        "sources": [server.url(index, (folder / index).read_bytes())],
+        "format": "sonnet",
+        "architecture": "enformer",
+        "settings": {"input_length": 1_024, "output_bins": 40},
+    }
+    data_file = {"sources": [server.url(data, (folder / data).read_bytes())], "sha256": "first-use"}
+    register(whole={**entry, "beside": [data_file]}, half=entry)
+    model = crested.load_model("whole")
+    assert {head: output.shape[-1] for head, output in model.output.items()} == {"human": 5, "mouse": 3}
+    with pytest.raises(CheckpointError, match=f"needs {data} beside it"):
+        crested.load_model("half")
 
 
 def test_fetch_all_fetches_tables_too_and_lists_every_failure(server, register, make_tarball, digest, monkeypatch):
