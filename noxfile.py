@@ -91,6 +91,7 @@ def slow(session: nox.Session, backend: str) -> None:
 
 #: Packages whose files are converted and run beside ours, and what each needs of its own: they exclude each other.
 PEERS = {
+    "crested": ("crested>=1.11", BACKENDS["tensorflow"]),  # it imports TensorFlow whatever the backend
     "borzoi-pytorch": ("borzoi-pytorch>=0.5",),
     "enformer-pytorch": ("enformer-pytorch>=0.8.11",),
     "multimolecule": ("multimolecule>=0.2.2",),
