@@ -15,11 +15,10 @@ from crested_like._checks import did_you_mean, one_of
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints._apply import Pair, fill, layers_in_order
 from crested_like.checkpoints._baskerville_build import GELUS, build
-from crested_like.checkpoints._baskerville_params import Network, read_params
+from crested_like.checkpoints._baskerville_params import PARAMS, Network, read_params
 from crested_like.checkpoints._baskerville_published import ARCHITECTURES, build_published
 from crested_like.checkpoints._readers import FileLayer, LegacyKerasFile, legacy_keras_h5
 
-PARAMS = "params.json"
 SETTINGS = ("input_length", "output_bins", "activation", "position_length")
 
 _ATTENTION_BIASES = ("r_w_bias", "r_r_bias")

@@ -16,6 +16,7 @@ from crested_like._checks import did_you_mean
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints import _baskerville_keys as keys
 
+PARAMS = "params.json"
 HEAD = "head"
 #: Dense layers that a head ends in.
 FINAL = ("final", "dense")

@@ -7,8 +7,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +34,7 @@ def export(model: keras.Model, format: str, out: str | os.PathLike[str]) -> Path
         For the first three a model of ``tl.zoo``, or one that :func:`convert` made; any Keras model for the others.
     format
         ``"borzoi-pytorch"`` or ``"enformer-pytorch"``: safetensors, with their ``config.json`` beside it;
-        ``"baskerville-h5"``: weights of a Basenji2, Borzoi or Borzoi Prime of one head;
+        ``"baskerville-h5"``: weights of a Basenji2, Borzoi or Borzoi Prime of one head, with ``params.json``;
         ``"onnx"`` (from PyTorch; one window a batch), ``"openvino"`` (from TensorFlow or PyTorch), ``"tf_saved_model"``
         (from TensorFlow or JAX): the network itself, for prediction, through Keras' own export.
     out
@@ -173,66 +172,10 @@ def _rate(model: keras.Model, name: str) -> float:
     return float(found[0].rate) if found else 0.0
 
 
-# --- Baskerville -----------------------------------------------------------------------------------------------------
-
-#: Kinds of layers, as Keras 2 numbers them, by our classes.
-_KERAS_2 = {
-    "Conv1D": "conv1d",
-    "Dense": "dense",
-    "BatchNormalization": "batch_normalization",
-    "LayerNormalization": "layer_normalization",
-    "MultiheadAttention": "multihead_attention",
-    "SeparableUpsampling1D": "separable_conv1d",
-    "SeparableConv1D": "separable_conv1d",
-    "ChannelScale": "scale",
-}
-
-
-def write_baskerville(layers: Iterable[keras.layers.Layer], out: Path, first: int = 0) -> None:
-    """Weights of layers as Baskerville's Keras 2 writes them: an HDF5 file whose layers are numbered in this order.
-
-    Parameters
-    ----------
-    layers
-        In the order in which they were made.
-    out
-        The file.
-    first
-        Number of the first layer of every kind.
-    """
-    import h5py
-
-    counts: Counter[str] = Counter()
-    with h5py.File(out, "w") as file:
-        weights = file.create_group("model_weights")
-        written = []
-        for layer in layers:
-            if not layer.weights:
-                continue
-            kind = _KERAS_2.get(type(layer).__name__)
-            if kind is None:
-                raise CheckpointError(f"Baskerville has no layer like {layer.name!r} ({type(layer).__name__}).")
-            number = counts[kind] + first
-            counts[kind] += 1
-            name = f"{kind}_{number}" if number else kind
-            inside = [f"{name}/{weight.path.split('/', 1)[1]}:0" for weight in layer.weights]
-            group = weights.create_group(name)
-            group.attrs["weight_names"] = inside
-            for path, weight in zip(inside, layer.weights, strict=True):
-                group[path] = _array(weight, None)
-            written.append(name)
-        weights.attrs["layer_names"] = written
-
-
 def _write_baskerville(model: keras.Model, out: Path) -> None:
-    from crested_like.checkpoints._apply import layers_in_order
+    from crested_like.checkpoints._baskerville_write import write_baskerville
 
-    if len(model.outputs) != 1:
-        raise CheckpointError(
-            f"A file of Baskerville holds the trunk and one head; {model.name!r} has {len(model.outputs)}. "
-            "Take one with crested_like.load_model(path, head=...)."
-        )
-    write_baskerville(layers_in_order(model), out)
+    write_baskerville(model, out)
 
 
 # --- other runtimes --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from crested_like.checkpoints._export import write_baskerville
+from crested_like.checkpoints._baskerville_write import write_weights
 
 #: The project's one tolerance, of the largest expected value.
 TOLERANCE = 2e-5
@@ -74,7 +74,7 @@ def write_h5():
     """Write layers as Keras 2 would; without a group, as a file of weights alone."""
 
     def write(path: Path, layers: list[keras.layers.Layer], first: int = 0, group: str = "model_weights") -> Path:
-        write_baskerville(layers, path, first)
+        write_weights(layers, path, first)
         if not group:
             with h5py.File(path, "r+") as file:
                 weights = file["model_weights"]

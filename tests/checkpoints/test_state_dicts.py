@@ -264,21 +264,3 @@ class TestExport:
         with pytest.raises(CheckpointError, match=r"no place for the network 'enformer': .* stem_residual_"):
             export(model, "borzoi-pytorch", tmp_path / "model.safetensors")
         assert not any(tmp_path.iterdir())
-
-    @pytest.mark.parametrize("name", ["borzoi", "borzoi_prime"])
-    def test_baskerville(self, name, network, tmp_path):
-        _, model, settings = network(name)
-        path = export(model, "baskerville-h5", tmp_path / "model0_best.h5")
-        again = convert(path, architecture=name, output_bins=16, position_length=4096, **settings)
-        assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
-
-    def test_baskerville_has_one_head(self, network, tmp_path):
-        _, model, _ = network("borzoi, two heads")
-        with pytest.raises(CheckpointError, match=r"one head; 'borzoi' has 2.*load_model"):
-            export(model, "baskerville-h5", tmp_path / "model.h5")
-
-    def test_baskerville_has_no_such_layer(self, network, tmp_path):
-        _, model, _ = network("enformer, one head")
-        with pytest.raises(CheckpointError, match=r"no layer like 'stem_pool' \(AttentionPool1D\)"):
-            export(model, "baskerville-h5", tmp_path / "model.h5")
-        assert not any(tmp_path.iterdir())
