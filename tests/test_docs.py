@@ -99,7 +99,7 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize(("room", "pages"), ROOMS.items())
 def test_every_public_name_is_in_the_reference(room, pages):
     reference = "\n".join((DOCS / "api" / f"{page}.md").read_text() for page in pages.split())
-    listed = set(re.findall(r"^\.\. auto(?:function|class):: (\w+)", reference, flags=re.MULTILINE))
+    listed = set(re.findall(r"^\.\. auto(?:function|class|data):: (\w+)", reference, flags=re.MULTILINE))
     public = set(importlib.import_module(room).__all__) - NOT_LISTED
     assert public - listed == set()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crested_like._errors import CheckpointError
+from crested_like.tl.zoo.segmentation import TRAINED_FACTOR
 
 Config = Mapping[str, Any]
 
@@ -30,6 +31,14 @@ _SAME: dict[str, dict[str, str]] = {
         "attn_dropout": "attention_dropout",
         "pos_dropout": "position_dropout",
         "output_heads": "heads",
+    },
+    "haiku": {
+        "embed_dim": "width",
+        "ffn_embed_dim": "feedforward_width",
+        "num_layers": "transformer_blocks",
+        "attention_heads": "attention_heads",
+        "embed_scale": "embedding_scale",
+        "emb_layer_norm_before": "norm_embeddings",
     },
     "crested": {"sequence_length": "input_length", "target_length": "output_bins"},
     "multimolecule": {
@@ -68,7 +77,8 @@ def settings_of(form: str, architecture: str, config: Config) -> dict[str, Any]:
     """
     same = _SAME.get(form, {})
     settings = {same[key]: value for key, value in config.items() if key in same and value is not None}
-    return {**settings, **_OTHER.get(form, _nothing)(config, architecture, settings)}
+    other = _OTHER.get(form, _nothing)(config, architecture, settings)  # may take some of the settings away
+    return {**settings, **other}
 
 
 def _nothing(config: Config, architecture: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -142,8 +152,60 @@ def _basenji(config: Config, settings: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+#: What no published network of this family does otherwise.
+_HAIKU_FIXED = {
+    "add_bias_kv": False,
+    "lm_head": "roberta",
+    "mask_before_attention": False,
+    "pad_token_id": 1,
+    "mask_token_id": 2,
+    "num_classes": 2,
+    "head_layers": 2,
+    "unet_levels": 2,
+    "use_convnext": False,
+}
+
+
+#: Feed-forward parts by what the file says: activation, and whether half of the channels gates the other.
+_FEEDFORWARDS = {("swish", True): "swish_gate", ("gelu-no-approx", False): "gelu_erf"}
+
+
+def _haiku(config: Config, architecture: str, settings: dict[str, Any]) -> dict[str, Any]:
+    for key, only in _HAIKU_FIXED.items():
+        if config.get(key, only) not in (only, None):
+            raise CheckpointError(f"{key} must be {only!r}, as in every published network; got {config[key]!r}.")
+    found = {"input_length": config["input_length"]} if config.get("input_length") else {}
+    if architecture == "segment_nt":  # no file says how long; the network takes any length
+        found = {"input_length": None, **found}
+    if config.get("features"):
+        found["features"] = list(config["features"])
+    if architecture not in ("nucleotide_transformer", "segment_nt"):
+        settings.clear()  # the same words mean other things in these
+        if architecture == "segment_borzoi":
+            found |= _output_bins(config)
+        for name, key in (("attention_heads", "num_attention_heads"), ("key_size", "attention_dim_key")):
+            if key in config:
+                found[name] = config[key]
+        return found
+    feedforward = (config.get("ffn_activation_name", "gelu-no-approx"), bool(config.get("use_glu_in_ffn", False)))
+    if config and feedforward not in _FEEDFORWARDS:
+        raise CheckpointError(
+            f"ffn_activation_name = {feedforward[0]!r} with use_glu_in_ffn = {feedforward[1]} is in no published "
+            "network: they have 'swish' with it or 'gelu-no-approx' without."
+        )
+    if "key_dim" in config:
+        found["key_size"] = config["key_dim"]
+    if config.get("token_dropout"):
+        found["masking"] = config["masking_ratio"] * config["masking_prob"]
+    # of the published factor the builder knows, up to which length it holds
+    if config.get("rescaling_factor") not in (None, TRAINED_FACTOR):
+        found["rescaling_factor"] = config["rescaling_factor"]
+    return found
+
+
 _OTHER: dict[str, Callable[[Config, str, dict[str, Any]], dict[str, Any]]] = {
     "borzoi_pytorch": _borzoi_pytorch,
     "enformer_pytorch": _enformer_pytorch,
     "multimolecule": _multimolecule,
+    "haiku": _haiku,
 }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import keras
 
 
+#: Folder of a published repository that holds the files of Haiku, and the one of them that lies beside the weights.
+HAIKU_FOLDER, STATE = "jax_model", "state"
 #: Memory that a conversion takes, over the size of the file: the network once, and its largest arrays on the way.
 MEMORY = 1.3
 
@@ -51,6 +53,7 @@ FORMATS: dict[str, Format] = {
     "safetensors": Format((".safetensors",), _is_safetensors, "_state_dict", "convert_safetensors"),
     "torch": Format((".bin", ".pt", ".pth"), lambda start: False, "_state_dict", "convert_torch"),
     "sonnet": Format((".index",), lambda start: False, "_state_dict", "convert_tensorflow"),
+    "haiku-joblib": Format((".joblib", ".npz"), lambda start: False, "_haiku", "convert_haiku"),
     "keras": Format((".keras",), lambda start: False, "_state_dict", "convert_keras"),
 }
 
@@ -136,8 +139,11 @@ def weight_file(source: Path) -> Path:
         raise CheckpointError(f"There is no file or folder {source}.")
     if not source.is_dir():
         return source
+    if (source / HAIKU_FOLDER).is_dir():
+        source = source / HAIKU_FOLDER
     known = sorted({suffix for form in FORMATS.values() for suffix in form.suffixes})
     found = sorted(path for path in source.iterdir() if path.suffix.lower() in known and path.is_file())
+    found = [path for path in found if path.stem != STATE]
     if len(found) != 1:
         held = f"several weight files: {', '.join(path.name for path in found)}" if found else "no weight file"
         raise CheckpointError(

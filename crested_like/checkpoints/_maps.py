@@ -177,7 +177,7 @@ def maps_of(form: str) -> tuple[NameMap, ...]:
             rules=tuple(
                 _rules({**table.get("layers", {}), **variant.get("layers", {})}, {**layouts, **_layouts(variant)})
             ),
-            unused=tuple(table.get("unused", ())),
+            unused=(*table.get("unused", ()), *variant.get("unused", ())),
             separator=separator,
         )
         for variant in table["variants"].values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +19,7 @@ from crested_like.checkpoints._apply import Pair, fill
 from crested_like.checkpoints._configs import settings_of
 from crested_like.checkpoints._keras import load_keras
 from crested_like.checkpoints._maps import NameMap, maps_of
-from crested_like.checkpoints._sizes import SHOWN_BY, Shapes, head_of, sizes_of
+from crested_like.checkpoints._sizes import SHOWN_BY, TRACKS, Shapes, head_of, sizes_of
 from crested_like.checkpoints._tensor_bundle import tensor_bundle
 from crested_like.checkpoints._torch_file import torch_file
 from crested_like.layers.positions import enformer_features
@@ -27,11 +27,13 @@ from crested_like.tl import zoo
 
 log = logging.getLogger(__name__)
 
-CONFIG = "config.json"
+CONFIGS = ("config.json",)
 #: Packages whose state dicts are known; the first map that fits is taken.
 STATE_DICTS = ("borzoi_pytorch", "enformer_pytorch", "multimolecule")
 #: What a package fixes in its code.
 FIXED: dict[str, dict[str, Any]] = {"borzoi_pytorch": {"position_length": 4_096}}
+#: Bases in the alphabet, of which the second generation of tokenizers has all words of k letters and 11 others.
+BASES, OTHER_TOKENS, V1_ROWS = 4, 11, 4_105
 #: Published tables were computed in float32, which loses digits (see ``crested_like.layers.positions``).
 GAMMA_TOLERANCE = 5e-3
 #: How far weights for N may be off the mean of the others, over the largest weight: rounding, or half precision.
@@ -48,8 +50,19 @@ SETTINGS = (
     "rotary_dim",
     "rotary_base",
     "dilation_factor",
+    "tokens",
+    "rescaling_factor",
+    "masking",
 )
-CONFIGS = {"basenji2": zoo.Basenji2Config, "enformer": zoo.EnformerConfig}
+#: What a builder takes: the fields of a class, and words of its own.
+TAKES: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "basenji2": (zoo.Basenji2Config, ()),
+    "enformer": (zoo.EnformerConfig, ()),
+    "nucleotide_transformer": (zoo.NucleotideTransformerConfig, ()),
+    "segment_nt": (zoo.NucleotideTransformerConfig, ("input_length", "features")),
+    "segment_enformer": (zoo.EnformerConfig, ("head_width", "features")),
+    "segment_borzoi": (zoo.BorzoiConfig, ("head_width", "features")),
+}
 #: A head that the file has no name for, until it gets one.
 NAMELESS = "tracks"
 
@@ -108,19 +121,19 @@ def tensorflow_checkpoint(path: Path) -> Iterator[Mapping[str, Any]]:
 def convert_safetensors(path: Path, **request: Any) -> keras.Model:
     """Model of a safetensors file."""
     with safetensors_file(path) as arrays:
-        return _convert(path, arrays, STATE_DICTS, **request)
+        return build_and_fill(path, arrays, STATE_DICTS, **request)
 
 
 def convert_torch(path: Path, **request: Any) -> keras.Model:
     """Model of a ``.bin`` or ``.pt`` file."""
     with torch_file(path) as arrays:
-        return _convert(path, arrays, STATE_DICTS, **request)
+        return build_and_fill(path, arrays, STATE_DICTS, **request)
 
 
 def convert_tensorflow(path: Path, **request: Any) -> keras.Model:
     """Model of Enformer's Sonnet checkpoint."""
     with tensorflow_checkpoint(path) as arrays:
-        return _convert(path, arrays, ("enformer_sonnet",), **request)
+        return build_and_fill(path, arrays, ("enformer_sonnet",), **request)
 
 
 def convert_keras(path: Path, **request: Any) -> keras.Model:
@@ -129,7 +142,7 @@ def convert_keras(path: Path, **request: Any) -> keras.Model:
     if request["architecture"] is not None:
         request["params"] = {"sequence_length": model.input_shape[1], "target_length": model.outputs[0].shape[1]}
         arrays = {weight.path: WeightArray(weight) for weight in model.weights}
-        return _convert(path, arrays, ("crested",), **request)
+        return build_and_fill(path, arrays, ("crested",), **request)
     for name, value in {**request.pop("settings"), **request}.items():
         if value is not None:
             raise CheckpointError(
@@ -139,7 +152,7 @@ def convert_keras(path: Path, **request: Any) -> keras.Model:
     return model
 
 
-def _convert(
+def build_and_fill(
     path: Path,
     arrays: Mapping[str, Any],
     forms: Collection[str],
@@ -148,7 +161,23 @@ def _convert(
     head: str | None,
     architecture: str | None,
     settings: Mapping[str, Any],
+    configs: tuple[str, ...] = CONFIGS,
 ) -> keras.Model:
+    """The network that the arrays of a file are known to be, with the widths that their shapes show, and filled.
+
+    Parameters
+    ----------
+    path
+        The file.
+    arrays
+        Its arrays by name.
+    forms
+        Name maps that are tried.
+    params, head, architecture, settings
+        As :func:`convert` takes them.
+    configs
+        What a parameter file beside it, or one folder up, may be called.
+    """
     form, names = _map_for(path, arrays, forms, architecture)
     for name in settings:
         if name not in SETTINGS:
@@ -156,9 +185,14 @@ def _convert(
                 f"{name!r} is no setting of these files.{did_you_mean(name, SETTINGS)} "
                 f"Settings are: {', '.join(SETTINGS)}."
             )
-    config, config_name = _config(path, params)
-    every = names.to_ours(arrays.keys(), _head_name(config, names, arrays, path, head))
-    pairs = _only_head(every, head, path)
+    config, config_name = _config(path, params, configs)
+    if names.architecture in TRACKS:
+        every = names.to_ours(arrays.keys(), _head_name(config, names, arrays, path, head))
+        pairs = _only_head(every, head, path)
+    elif head is None:
+        every = pairs = names.to_ours(arrays.keys())
+    else:
+        raise CheckpointError(f"head={head!r} has no effect on {path}: {names.architecture} has no track heads.")
     shapes = {pair.target: _shape(pair, arrays, path) for pair in pairs}
     try:
         seen = sizes_of(names.architecture, shapes)
@@ -168,9 +202,10 @@ def _convert(
         ) from error
     said = settings_of(form, names.architecture, config)
     said = _consistent(said, seen, shapes, config_name, path)
-    model = _build(names.architecture, {**FIXED.get(form, {}), **said, **seen, **settings}, shapes, path)
+    model = _build(names.architecture, {**FIXED.get(form, {}), **seen, **said, **settings}, shapes, path)
     _check_gamma(arrays, model, path)
-    _look_at_n(arrays, pairs, path)
+    if form == "multimolecule":
+        _look_at_n(arrays, pairs, path)
     other_heads = {pair.source for pair in every} - {pair.source for pair in pairs}
     unused = [name for name in arrays if names.is_unused(name) or name in other_heads]
     fill(model, arrays, pairs, source=str(path), unused=unused)
@@ -199,12 +234,14 @@ def _map_for(
     return form, names
 
 
-def _config(path: Path, params: Path | Mapping[str, Any] | None) -> tuple[Mapping[str, Any], str]:
+def _config(
+    path: Path, params: Path | Mapping[str, Any] | None, configs: tuple[str, ...]
+) -> tuple[Mapping[str, Any], str]:
     """The parameter file, and what it is called in messages; nothing where there is none."""
     if isinstance(params, Mapping):
         return params, "params"
     folder = path.absolute().parent
-    places = [params] if params is not None else [folder / CONFIG, folder.parent / CONFIG]
+    places = [params] if params is not None else [place / name for name in configs for place in (folder, folder.parent)]
     for place in places:
         if params is not None or place.is_file():
             try:
@@ -214,7 +251,7 @@ def _config(path: Path, params: Path | Mapping[str, Any] | None) -> tuple[Mappin
             if not isinstance(content, Mapping):
                 raise CheckpointError(f"{place} must hold a JSON object; it holds {type(content).__name__}.")
             return content, str(place)
-    return {}, CONFIG
+    return {}, configs[0]
 
 
 def _shape(pair: Pair, arrays: Mapping[str, Any], path: Path) -> tuple[int, ...]:
@@ -266,25 +303,28 @@ def _consistent(
         value = tuple(value) if isinstance(value, list) else value
         if key == "heads":
             agrees = all(dict(value).get(name, tracks) == tracks for name, tracks in seen[key].items())
+        elif key == "features":  # an array shows their number, not their names
+            agrees = len(value) == len(seen[key])
         else:
             agrees = value == seen[key]
         if not agrees:
-            shown = SHOWN_BY.get(key, "").replace("{last}", str(len(seen["tower_filters"])))
+            shown = SHOWN_BY.get(key, "").replace("{last}", str(len(seen.get("tower_filters", ()))))
             by = f" ({shown} has the shape {shapes[shown]})" if shown in shapes else ""
             raise CheckpointError(
                 f"{config} says {key} = {value!r}, but the arrays of {path} say {seen[key]!r}{by}. "
                 "Is this the parameter file of these weights?"
             )
-    return {key: value for key, value in said.items() if key not in seen}
+    return {key: value for key, value in said.items() if key not in seen or key == "features"}
 
 
 def _build(architecture: str, settings: dict[str, Any], shapes: Shapes, path: Path) -> keras.Model:
-    takes = {field.name for field in fields(CONFIGS.get(architecture, zoo.BorzoiConfig))}
+    config, words = TAKES.get(architecture, (zoo.BorzoiConfig, ()))
+    takes = {*words, *(field.name for field in fields(config))}
     for key in settings:
         if key not in takes:
             raise CheckpointError(f"{key} has no effect on {architecture}. Leave it out.")
-    if architecture == "flashzoi":
-        settings = {**settings, **_shared_heads(settings, shapes)}
+    if architecture in UNSHOWN:
+        settings = {**settings, **UNSHOWN[architecture](settings, shapes)}
     try:
         return getattr(zoo, architecture)(**settings)
     except ValueError as error:
@@ -302,6 +342,34 @@ def _shared_heads(settings: Mapping[str, Any], shapes: Shapes) -> dict[str, int]
             "Say how many there are with attention_heads=."
         )
     return {"attention_heads": heads, "key_value_heads": shared}
+
+
+def _token_heads(settings: Mapping[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """Attention heads of a Nucleotide Transformer, which only the parameter file tells, and its tokenizer."""
+    if "attention_heads" not in settings:
+        raise CheckpointError("How many attention heads it has, no array tells. Say it with attention_heads=.")
+    heads, joint = settings["attention_heads"], shapes["transformer_1_attention/q_layer/kernel"][1]
+    if joint % heads or settings.get("key_size", joint // heads) != joint // heads:
+        raise CheckpointError(
+            f"{heads} attention heads of {settings.get('key_size', joint / heads)} channels do not make the {joint} "
+            "channels of transformer_1_attention/q_layer/kernel."
+        )
+    rows = shapes["embedding/embeddings"][0]
+    kmers = {BASES**k + OTHER_TOKENS: f"v2_{k}mer" for k in range(1, 9)} | {V1_ROWS: "v1_6mer"}
+    if rows not in kmers:
+        raise CheckpointError(
+            f"No known tokenizer has the {rows:,} tokens of embedding/embeddings; known are "
+            f"{', '.join(f'{tokens:,} ({name})' for tokens, name in kmers.items())}."
+        )
+    return {"key_size": joint // heads, "tokenizer": kmers[rows]}
+
+
+#: What the shapes show only together with other settings, by architecture.
+UNSHOWN: dict[str, Callable[[Mapping[str, Any], Shapes], dict[str, Any]]] = {
+    "flashzoi": _shared_heads,
+    "nucleotide_transformer": _token_heads,
+    "segment_nt": _token_heads,
+}
 
 
 def _check_gamma(arrays: Mapping[str, Any], model: keras.Model, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Genomes, regions, one-hot DNA and the files they come from.
+"""Genomes, regions, one-hot DNA, token ids and the files they come from.
 
 Importing this needs NumPy only; pysam and pybigtools are imported by what reads or writes their files.
 """
@@ -17,6 +17,7 @@ from crested_like.genome._onehot import (
     shift_one_hot,
 )
 from crested_like.genome._regions import Region, Regions, check_regions, parse_region, read_bed, regions_of
+from crested_like.genome._tokens import Tokenizer, one_hot_of_tokens, tokenizer
 
 __all__ = [
     "Genome",
@@ -35,6 +36,9 @@ __all__ = [
     "reverse_complement",
     "reverse_complement_one_hot",
     "shift_one_hot",
+    "Tokenizer",
+    "tokenizer",
+    "one_hot_of_tokens",
     "read_fasta",
     "read_bigwig",
     "write_bigwig",

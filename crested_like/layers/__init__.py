@@ -5,17 +5,27 @@ Imported as soon as keras is, so that ``keras.models.load_model`` finds them by 
 
 from crested_like.layers.activations import gelu_erf, gelu_sigmoid, gelu_tanh
 from crested_like.layers.attention import MultiheadAttention
+from crested_like.layers.features import FeatureProbability
+from crested_like.layers.gating import SwishGate
 from crested_like.layers.pooling import AttentionPool1D
 from crested_like.layers.rotary import RotaryAttention
 from crested_like.layers.scaling import ChannelScale
+from crested_like.layers.self_attention import SelfAttention
+from crested_like.layers.tokens import LearnedPositions, TokenEmbedding, ZeroPadding
 from crested_like.layers.upsampling import SeparableUpsampling1D
 
 __all__ = [
     "AttentionPool1D",
     "ChannelScale",
+    "FeatureProbability",
+    "LearnedPositions",
     "MultiheadAttention",
     "RotaryAttention",
+    "SelfAttention",
     "SeparableUpsampling1D",
+    "SwishGate",
+    "TokenEmbedding",
+    "ZeroPadding",
     "gelu_erf",
     "gelu_sigmoid",
     "gelu_tanh",

@@ -8,20 +8,31 @@ from keras import ops
 
 #: Queries in a block: large enough for full-speed matrix products, small enough for the logits to stay near the cache.
 QUERY_BLOCK = 512
+#: Logit of a key that is padding.
+FORBIDDEN = -1e30
 
 
-def split_heads(x: Any, length: int, heads: int) -> Any:
+def split_heads(x: Any, length: int | None, heads: int) -> Any:
     """``(B, T, heads * D) -> (B, heads, T, D)``; the head is the outer part of the channel axis."""
+    length = ops.shape(x)[1] if length is None else length
     return ops.transpose(ops.reshape(x, (-1, length, heads, x.shape[-1] // heads)), (0, 2, 1, 3))
 
 
-def merge_heads(x: Any, length: int, width: int) -> Any:
+def merge_heads(x: Any, length: int | None, width: int) -> Any:
     """``(B, heads, T, D) -> (B, T, heads * D)``."""
+    length = ops.shape(x)[2] if length is None else length
     return ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (-1, length, width))
 
 
 def attend(
-    queries: Any, keys: Any, values: Any, length: int, *, relative: RelativeTerm | None = None, dropout: Any = None
+    queries: Any,
+    keys: Any,
+    values: Any,
+    length: int | None,
+    *,
+    relative: RelativeTerm | None = None,
+    real: Any = None,
+    dropout: Any = None,
 ) -> Any:
     """Attention ``softmax(queries keys' + relative) values``, a block of queries at a time.
 
@@ -30,9 +41,12 @@ def attend(
     queries, keys, values
         ``(B, H, T, K)``, ``(B, H, T, K)`` and ``(B, H, T, V)``; queries already scaled.
     length
-        T; given, because not every backend still knows it inside a graph.
+        T; given, because not every backend still knows it inside a graph. Where nobody knows it, all queries are one
+        block.
     relative
         Adds logits that depend on the distance between key and query.
+    real
+        Which positions are not padding, ``(B, T)``. Padding is no key; as a query it attends to all positions alike.
     dropout
         Applied to the attention weights.
 
@@ -43,13 +57,18 @@ def attend(
     """
     keys = ops.transpose(keys, (0, 1, 3, 2))
     outputs = []
-    for start in range(0, length, QUERY_BLOCK):
-        stop = min(start + QUERY_BLOCK, length)
+    blocks = range(0, length, QUERY_BLOCK) if length is not None else [0]
+    for start in blocks:
+        stop = length if length is None else min(start + QUERY_BLOCK, length)
         logits = ops.matmul(queries[:, :, start:stop], keys)
         if relative is not None:
             logits = logits + relative(start, stop)
+        if real is not None:
+            rows = real if length is None else real[:, start:stop]
+            allowed = ops.logical_and(ops.expand_dims(rows, (1, 3)), ops.expand_dims(real, (1, 2)))
+            logits = ops.where(allowed, ops.cast(logits, "float32"), FORBIDDEN)
         # Keras warns of a softmax over one key, whose weight is 1
-        weights = ops.softmax(ops.cast(logits, "float32"), axis=-1) if length > 1 else ops.ones_like(logits)
+        weights = ops.softmax(ops.cast(logits, "float32"), axis=-1) if length != 1 else ops.ones_like(logits)
         weights = ops.cast(weights, values.dtype)
         if dropout is not None:
             weights = dropout(weights)

@@ -135,3 +135,19 @@ def rotary_angles(length: int, rotary_dim: int, base: float) -> tuple[np.ndarray
     for table in tables:
         table.setflags(write=False)
     return tables
+
+
+def rescaled_base(base: float, factor: float | None, rotary_dim: int) -> float:
+    """Base of rotary angles whose longest wavelength is ``factor`` times as long, and whose shortest stays.
+
+    ``base * factor^(d / (d - 2))`` with ``d`` rotated channels: the change of base that is known as NTK-aware
+    interpolation, as SegmentNT uses it (de Almeida et al. 2025, Methods).
+    """
+    if factor is None:
+        return base
+    if not factor > 0 or rotary_dim < 4:
+        raise ValueError(
+            f"rescaling_factor must be above 0, and rescaled heads must have 4 channels or more; got {factor} and "
+            f"{rotary_dim} channels."
+        )
+    return base * factor ** (rotary_dim / (rotary_dim - 2))

@@ -17,7 +17,7 @@ class SeparableUpsampling1D(keras.layers.Layer):
     """Repeat positions, add a skip connection, convolve separably (Linder et al. 2025, Methods, "U-net").
 
     ``[(B, L, C), (B, factor * L, C)] -> (B, factor * L, C)``: each position of the first input is repeated (nearest
-    neighbour), the second is added, and a depthwise ("same" padding) and a pointwise convolution with bias follow.
+    neighbour), the second is added, and a depthwise ("same" padding) and a pointwise convolution follow.
 
     The depthwise part is a sum of shifted products, which needs no grouped convolution from the backend.
 
@@ -27,6 +27,8 @@ class SeparableUpsampling1D(keras.layers.Layer):
         Width of the depthwise convolution.
     factor
         How often a position is repeated.
+    use_bias
+        Whether the pointwise convolution has a bias.
     kernel_initializer
         Initial values of both kernels.
 
@@ -37,11 +39,17 @@ class SeparableUpsampling1D(keras.layers.Layer):
     """
 
     def __init__(
-        self, kernel_size: int = 3, factor: int = 2, kernel_initializer: Any = "glorot_uniform", **kwargs: Any
+        self,
+        kernel_size: int = 3,
+        factor: int = 2,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.kernel_size = positive_int("kernel_size", kernel_size)
         self.factor = positive_int("factor", factor)
+        self.use_bias = bool(use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, input_shape: list) -> None:
@@ -54,7 +62,8 @@ class SeparableUpsampling1D(keras.layers.Layer):
         self.pointwise_kernel = self.add_weight(
             name="pointwise_kernel", shape=(1, channels, channels), initializer=fresh(self.kernel_initializer)
         )
-        self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(channels,), initializer="zeros")
         super().build(input_shape)
 
     def compute_output_shape(self, input_shape: list) -> tuple:
@@ -73,12 +82,14 @@ class SeparableUpsampling1D(keras.layers.Layer):
         padded = ops.pad(x, [[0, 0], [before, self.kernel_size - 1 - before], [0, 0]])
         length = ops.shape(x)[1]
         taps = [padded[:, k : k + length] * self.depthwise_kernel[k, :, 0] for k in range(self.kernel_size)]
-        return ops.matmul(sum(taps[1:], taps[0]), self.pointwise_kernel[0]) + self.bias
+        x = ops.matmul(sum(taps[1:], taps[0]), self.pointwise_kernel[0])
+        return x + self.bias if self.use_bias else x
 
     def get_config(self) -> dict:
         return {
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "factor": self.factor,
+            "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

@@ -12,6 +12,7 @@ MAPPED = (
     ("enformer-pytorch", "enformer_pytorch", ("safetensors", "torch")),
     ("MultiMolecule", "multimolecule", ("safetensors", "torch")),
     ("Enformer's Sonnet checkpoint", "enformer_sonnet", ("sonnet",)),
+    ("Nucleotide Transformer, segmentation (Haiku)", "haiku", ("haiku-joblib",)),
 )
 NAMES = {
     "basenji2": "Basenji2",
@@ -19,6 +20,10 @@ NAMES = {
     "borzoi_prime": "Borzoi Prime",
     "enformer": "Enformer",
     "flashzoi": "Flashzoi",
+    "nucleotide_transformer": "Nucleotide Transformer",
+    "segment_borzoi": "SegmentBorzoi",
+    "segment_enformer": "SegmentEnformer",
+    "segment_nt": "SegmentNT",
 }
 
 

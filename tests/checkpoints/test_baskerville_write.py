@@ -117,7 +117,9 @@ def test_one_head(network, tmp_path):
 
 
 def test_no_such_layer(network, tmp_path):
-    model = network("enformer", input_length=256, output_bins=None, stem_filters=12, tower_filters=(12,), heads={"a": 2})
+    model = network(
+        "enformer", input_length=256, output_bins=None, stem_filters=12, tower_filters=(12,), heads={"a": 2}
+    )
     with pytest.raises(CheckpointError, match=r"no layer like 'stem_pool' \(AttentionPool1D\)"):
         export(model, "baskerville-h5", tmp_path / "model.h5")
     assert not any(tmp_path.iterdir())

@@ -48,10 +48,13 @@ def test_code_in_a_pickle_is_refused(suffix, wrap, tmp_path, marker):
     assert not marker.exists()
 
 
-def test_a_joblib_file_is_refused(tmp_path, marker):
-    path = tmp_path / "weights.joblib"
+@pytest.mark.parametrize(
+    ("name", "message"), [("weights.joblib", r"refused.*could run code"), ("weights.pkl", r"pickle.*never opened")]
+)
+def test_other_pickles_are_refused(name, message, tmp_path, marker):
+    path = tmp_path / name
     path.write_bytes(pickle.dumps({"w": Runs(marker)}))
-    with pytest.raises(CheckpointError, match=r"pickle.*never opened"):
+    with pytest.raises(CheckpointError, match=message):
         convert(path)
     assert not marker.exists()
 

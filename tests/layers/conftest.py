@@ -78,7 +78,8 @@ def _gradients_tensorflow(layer: keras.layers.Layer, loss: Any) -> list:
 
     with tf.GradientTape() as tape:
         value = loss()
-    return tape.gradient(value, [w.value for w in layer.trainable_weights])
+    found = tape.gradient(value, [w.value for w in layer.trainable_weights])
+    return [g if g is None else tf.convert_to_tensor(g) for g in found]  # tables give the rows in use alone
 
 
 def _gradients_jax(layer: keras.layers.Layer, loss: Any) -> list:

@@ -23,6 +23,7 @@ ACTIVATIONS: dict[str, Callable | str] = {
     "gelu_erf": layers.gelu_erf,
     "gelu_sigmoid": layers.gelu_sigmoid,
     **{name: name for name in ("relu", "sigmoid", "tanh", "softplus", "linear", "exponential")},
+    "swish": "silu",
 }
 
 NORMS = ("batch", "batch-sync", "layer")
@@ -165,7 +166,15 @@ def pointwise(x: Any, units: int, style: Style, name: str) -> Any:
 
 
 def upsample_with_skip(
-    x: Any, skip: Any, style: Style, n: int | str, *, width: int = 3, project_low: bool = True, prefix: str = ""
+    x: Any,
+    skip: Any,
+    style: Style,
+    n: int | str,
+    *,
+    width: int = 3,
+    project_low: bool = True,
+    use_bias: bool = True,
+    prefix: str = "",
 ) -> Any:
     """A U-Net stage: norm, activation and dense layer on both paths, then :class:`SeparableUpsampling1D`.
 
@@ -179,7 +188,7 @@ def upsample_with_skip(
     if project_low:
         x = pointwise(x, channels, style, f"{up_name}_dense")
     skip = pointwise(skip, channels, style, f"{skip_name}_dense")
-    return layers.SeparableUpsampling1D(kernel_size=width, name=up_name)([x, skip])
+    return layers.SeparableUpsampling1D(kernel_size=width, use_bias=use_bias, name=up_name)([x, skip])
 
 
 def crop_to(x: Any, output_bins: int | None, name: str = "crop") -> Any:

@@ -45,6 +45,8 @@ class BorzoiConfig:
     upsampling_stages: int = 2
     """U-Net stages; the n-th takes its skip from the n-th last tower stage."""
     upsampling_width: int = 3
+    upsampling_bias: bool = True
+    """Whether the U-Net's separable convolutions have one; SegmentBorzoi's have none."""
     final_filters: int | None = 1_920
     """Width of the pointwise block after the crop; ``None`` leaves it out."""
     dropout: float = 0.2
@@ -124,6 +126,12 @@ def flashzoi(**settings: Any) -> keras.Model:
 
 
 def _build(config: BorzoiConfig, name: str) -> keras.Model:
+    dna, x, style = borzoi_trunk(config)
+    return keras.Model(dna, blocks.track_heads(x, config.heads, style), name=name)
+
+
+def borzoi_trunk(config: BorzoiConfig) -> tuple[Any, Any, blocks.Style]:
+    """Input, activated output of the trunk, and the style of its blocks."""
     style = blocks.Style(activation=config.activation, kernel_initializer="lecun_normal", l2_scale=config.l2_scale)
     dna = blocks.sequence_input(config.input_length, config.pooled)
     x = blocks.convolve(dna, config.stem_filters, config.stem_width, style, "stem_conv")
@@ -136,13 +144,14 @@ def _build(config: BorzoiConfig, name: str) -> keras.Model:
     for i in range(1, config.transformer_blocks + 1):
         x = blocks.transformer_block(x, transformer, f"transformer_{i}")
     for n in range(1, config.upsampling_stages + 1):
-        x = blocks.upsample_with_skip(x, skips[-n], style, n, width=config.upsampling_width)
+        x = blocks.upsample_with_skip(
+            x, skips[-n], style, n, width=config.upsampling_width, use_bias=config.upsampling_bias
+        )
     x = blocks.crop_to(x, config.output_bins)
     if config.final_filters is not None:
         x = blocks.norm_act_conv(x, config.final_filters, 1, style, "final")
         x = blocks.drop(x, config.final_dropout, "final_dropout")
-    x = blocks.activate(x, config.activation, "trunk")
-    return keras.Model(dna, blocks.track_heads(x, config.heads, style), name=name)
+    return dna, blocks.activate(x, config.activation, "trunk"), style
 
 
 def _transformer_style(config: BorzoiConfig, width: int) -> blocks.TransformerStyle:

@@ -81,6 +81,12 @@ def enformer(**settings: Any) -> keras.Model:
     (None, 4, 5)
     """
     config = EnformerConfig(**settings)
+    dna, x, style = enformer_trunk(config)
+    return keras.Model(dna, blocks.track_heads(final_block(x, config, style), config.heads, style), name="enformer")
+
+
+def enformer_trunk(config: EnformerConfig) -> tuple[Any, Any, blocks.Style]:
+    """Input, output of the last transformer block, and the style of the convolutional blocks."""
     sonnet = keras.initializers.VarianceScaling(**SONNET_DEFAULT)
     style = blocks.Style(activation=config.activation, norm_epsilon=1e-5, kernel_initializer=sonnet)
     dna = blocks.sequence_input(config.input_length, config.pooled)
@@ -93,11 +99,16 @@ def enformer(**settings: Any) -> keras.Model:
     transformer = _transformer_style(config, width, sonnet)
     for i in range(1, config.transformer_blocks + 1):
         x = blocks.transformer_block(x, transformer, f"transformer_{i}")
+    return dna, x, style
+
+
+def final_block(x: Any, config: EnformerConfig, style: blocks.Style) -> Any:
+    """The crop and the activated pointwise block that the track heads stand on."""
+    width = x.shape[-1]
     x = blocks.crop_to(x, config.output_bins)
     x = blocks.norm_act_conv(x, config.final_filters or 2 * width, 1, style, "final")
     x = blocks.drop(x, config.dropout / 8, "final_dropout")
-    x = blocks.activate(x, config.activation, "trunk")
-    return keras.Model(dna, blocks.track_heads(x, config.heads, style), name="enformer")
+    return blocks.activate(x, config.activation, "trunk")
 
 
 def _residual_and_pool(x: Any, style: blocks.Style, name: str) -> Any:
