@@ -20,12 +20,22 @@ class Step:
     outputs: tuple[Any, ...]
     arguments: Any
 
-    def compute(self, values: dict[int, Any]) -> dict[int, Any]:
-        """Call the layer as for inference: tensors by the id of the symbolic tensor they stand for."""
+    def compute(self, values: dict[int, Any], *, symbolic: bool = False, layer: Any = None) -> dict[int, Any]:
+        """Call the layer as for inference: tensors by the id of the symbolic tensor they stand for.
+
+        Parameters
+        ----------
+        values
+            What goes in, in the same way.
+        symbolic
+            Whether these are symbolic tensors of another graph, whose training is not settled.
+        layer
+            Layer to call in its place.
+        """
         args, kwargs = self.arguments.fill_in(values)
-        if getattr(self.layer, "_call_has_training_arg", False):
+        if not symbolic and getattr(self.layer, "_call_has_training_arg", False):
             kwargs["training"] = False
-        results = keras.tree.flatten(self.layer(*args, **kwargs))
+        results = keras.tree.flatten((layer or self.layer)(*args, **kwargs))
         return {id(tensor): result for tensor, result in zip(self.outputs, results, strict=True)}
 
 

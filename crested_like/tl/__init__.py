@@ -18,6 +18,8 @@ _HOMES = {
     "embed": "_embed",
     "predict": "_predict",
     "predict_regions": "_regions",
+    "segment": "_segment",
+    "with_input_length": "_lengths",
 }
 
 __all__ = list(_HOMES)

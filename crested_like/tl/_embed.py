@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import keras
@@ -15,6 +14,7 @@ from crested_like._errors import ModelFileError
 from crested_like.tl._forward import forward
 from crested_like.tl._inputs import windows_of
 from crested_like.tl._stream import collect
+from crested_like.tl._tokens import encoder, fixed_length
 
 
 def embed(
@@ -61,6 +61,8 @@ def embed(
     if isinstance(output, list | tuple | dict):
         raise ModelFileError(f"Layer {layer!r} has several outputs; name a layer with one.")
     part = keras.Model(model.inputs[0], output, name=model.name)
-    windows = windows_of(input, model.inputs[0].shape[1], genome)
-    shape = tuple(output.shape[1:])
-    return collect(partial(forward, part), windows, [part], shape, batch_size=batch_size, progress=progress)
+    windows = windows_of(input, fixed_length(model), genome)
+    shape, encode = tuple(output.shape[1:]), encoder(model)
+    return collect(
+        lambda batch: forward(part, encode(batch)), windows, [part], shape, batch_size=batch_size, progress=progress
+    )

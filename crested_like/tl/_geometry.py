@@ -11,6 +11,7 @@ import keras
 
 from crested_like import _graph
 from crested_like._errors import GeometryError
+from crested_like.tl._tokens import fixed_length, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def geometry(model: keras.Model, head: str | None = None) -> Geometry:
     Parameters
     ----------
     model
-        Any functional Keras model with an input ``(B, L, 4)`` and outputs ``(B, bins, tracks)`` or ``(B, values)``.
+        Any functional Keras model with an input ``(B, L, 4)``, or of tokens, and outputs ``(B, bins, tracks)`` or
+        ``(B, values)``.
     head
         Which output of several; needed only where they differ.
 
@@ -145,14 +147,12 @@ class _Span:
 
 
 def _of_output(model: keras.Model, output: Any) -> Geometry:
-    length = model.inputs[0].shape[1]
-    if length is None:
-        raise GeometryError(
-            f"Model {model.name!r} takes sequences of any length; its geometry is known only for a fixed one."
-        )
+    length, words = fixed_length(model), tokenizer_of(model)
     if len(output.shape) != 3:
         return Geometry(length, 1, None, 0)
     start = _Span(length, Fraction(0), Fraction(1))
+    if words is not None:  # the leading token lies before the first base
+        start = _Span(model.inputs[0].shape[1], Fraction(-words.k * words.adds_special), Fraction(words.k))
     span = _propagate(model.inputs, {id(model.inputs[0]): start}, [output])[0]
     if span is None or span.origin.denominator != 1 or span.step.denominator != 1 or span.step < 1:
         raise GeometryError(
@@ -176,7 +176,7 @@ def _propagate(inputs: list[Any], spans: dict[int, _Span | None], outputs: list[
 
 def _after(layer: Any, sources: list[_Span | None], output: Any) -> _Span | None:
     """Span of a layer's output: by its own numbers where it moves positions, else by the lengths alone."""
-    length = output.shape[1] if len(output.shape) == 3 else None
+    length = output.shape[1] if len(output.shape) >= 3 else None
     known = [span for span in sources if span is not None]
     if length is None or not known:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,22 @@ def check_lengths(lengths: Sequence[int], expected: int, names: Sequence[str] | 
     )
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """DNA strings, with names where they have any."""
+
+    sequences: Sequence[str]
+    names: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Regions of a genome."""
+
+    regions: list[Region]
+    genome: Genome
+
+
 def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
     """Windows of whatever :func:`crested_like.tl.predict` accepts.
 
@@ -123,19 +140,35 @@ def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
     """
     if isinstance(source, Windows):
         return source
+    found = contents_of(source, genome)
+    if isinstance(found, Sequences):
+        return SequenceWindows(found.sequences, length, found.names)
+    if isinstance(found, Regions):
+        return RegionWindows(found.regions, length, found.genome)
+    return ArrayWindows(found, length)
+
+
+def contents_of(source: Any, genome: Any = None) -> Sequences | Regions | NDArray:
+    """What an input is: sequences, regions of a genome, or an array that is one-hot already.
+
+    Raises
+    ------
+    SequenceError
+        If there is nothing in it, or it is nothing that can be predicted.
+    """
     if isinstance(source, str):
-        return _of_texts([source], length, genome)
+        return _of_texts([source], genome)
     if isinstance(source, np.ndarray) and source.dtype.kind in "US":
         source = source.tolist()
     if isinstance(source, list | tuple) and source and all(isinstance(item, str) for item in source):
-        return _of_texts(list(source), length, genome)
+        return _of_texts(list(source), genome)
     if isinstance(source, list) and source and all(map(_is_named_sequence, source)):
         names, sequences = zip(*source, strict=True)
-        return SequenceWindows(sequences, length, names)
+        return Sequences(sequences, names)
     if isinstance(source, list) and source and all(isinstance(item, np.ndarray) for item in source):
-        source = np.concatenate([check_one_hot(item) for item in source])
+        return np.concatenate([check_one_hot(item) for item in source])
     if hasattr(source, "__array__") and not hasattr(source, "columns"):  # arrays, also of torch, jax, tensorflow
-        return ArrayWindows(np.asarray(source), length)
+        return np.asarray(source)
     if hasattr(source, "var_names") and hasattr(source, "var"):
         source = regions_of_anndata(source)
     regions = regions_of(source)
@@ -144,10 +177,10 @@ def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
             "There is nothing to predict: the input holds no sequence and no region. Give DNA strings, a one-hot "
             "array (N, L, 4), regions such as 'chr1:1001-2000' with a genome, or a BED file."
         )
-    return RegionWindows(regions, length, resolve_genome(genome))
+    return Regions(regions, resolve_genome(genome))
 
 
-def _of_texts(texts: list[str], length: int, genome: Any) -> Windows:
+def _of_texts(texts: list[str], genome: Any) -> Sequences | Regions:
     regions = [_names_region(text) for text in texts]
     if any(regions) and not all(regions):
         raise SequenceError(
@@ -155,12 +188,13 @@ def _of_texts(texts: list[str], length: int, genome: Any) -> Windows:
             "give either DNA sequences or regions, not both in one call."
         )
     if not regions[0]:
-        return SequenceWindows(texts, length)
+        return Sequences(texts)
     if len(texts) == 1 and texts[0].lower().endswith(_FASTA_ENDINGS):
         from crested_like.genome import read_fasta
 
-        return windows_of(list(read_fasta(texts[0])), length)
-    return RegionWindows([region for text in texts for region in regions_of(text)], length, resolve_genome(genome))
+        names, sequences = zip(*read_fasta(texts[0]), strict=True)
+        return Sequences(sequences, names)
+    return Regions([region for text in texts for region in regions_of(text)], resolve_genome(genome))
 
 
 def _is_named_sequence(item: Any) -> bool:

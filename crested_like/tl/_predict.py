@@ -19,6 +19,7 @@ from crested_like.tl._geometry import geometry, named_outputs
 from crested_like.tl._heads import check_head, reduced
 from crested_like.tl._inputs import windows_of
 from crested_like.tl._stream import collect
+from crested_like.tl._tokens import encoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,6 +173,7 @@ class Predictor:
             for strand, chosen in ((False, self.tracks), (True, partners))
         }
         self.parts = [reduced(model, head, computed) for model in models]
+        self._encoders = [encoder(model) for model in models]
 
     @cached_property
     def table(self) -> pd.DataFrame | None:
@@ -206,8 +208,8 @@ class Predictor:
         total = np.float32(0)
         for reverse, shift in self.views:
             x = shift_one_hot(reverse_complement_one_hot(batch) if reverse else batch, shift)
-            for model, rest in self.parts:
-                y = forward(model, x)
+            for (model, rest), encode in zip(self.parts, self._encoders, strict=True):
+                y = forward(model, encode(x))
                 y = _columns(_columns(y, rest), self._order[reverse])
                 total = total + (y[:, ::-1] if reverse and y.ndim == 3 else y)
         count = len(self.views) * len(self.parts)

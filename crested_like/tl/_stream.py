@@ -42,7 +42,7 @@ def stream(
         batch = windows.batch(start, min(start + size, total))
         missing = size - len(batch)
         if missing:
-            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+            batch = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
         yield start, compute(batch)[: size - missing]
 
 

@@ -36,6 +36,12 @@ def shake(model: keras.Model, seed: int = 0) -> keras.Model:
 
 
 @pytest.fixture(scope="session")
+def shaken():
+    """A model whose weights all matter."""
+    return shake
+
+
+@pytest.fixture(scope="session")
 def model() -> keras.Model:
     return shake(zoo.borzoi(heads={"human": 5}, **TINY))
 

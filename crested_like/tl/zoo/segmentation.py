@@ -104,7 +104,7 @@ def segmentation_head(
     x = _two_convolutions(x, width, f"{name}_final", last_activation=False)
     x = blocks.activate(x, "swish", f"{name}_activation")
     x = keras.layers.Dense(bases * count * 2, dtype="float32", name=f"{name}_dense")(x)
-    x = keras.layers.Reshape((-1 if length is None else length * bases, count, 2), name=f"{name}_logits")(x)
+    x = keras.layers.Reshape((-1, count, 2), name=f"{name}_logits")(x)
     return layers.FeatureProbability(features, name=name)(x)
 
 
