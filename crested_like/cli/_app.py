@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from crested_like import __version__
 from crested_like._errors import CrestedLikeError, UnknownModelError
 from crested_like.cli import _console as console
-from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, show, verify
+from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, segment, show, verify
 
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -72,6 +72,7 @@ def _options(
 
 
 app.command("predict", no_args_is_help=False)(predict.predict)
+app.command("segment")(segment.segment)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("show")(show.show)

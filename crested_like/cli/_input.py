@@ -10,12 +10,12 @@ import typer
 
 from crested_like.cli import _console as console
 
-_HOW = """Say what to predict: sequences, or places of a genome. For example
+_HOW = """Say what to {verb}: sequences, or places of a genome. For example
 
-  crested-like predict sequences.fa
-  crested-like predict --region chr1:1,000,001-1,100,000 --genome hg38.fa
+  crested-like {verb} sequences.fa
+  crested-like {verb} --region chr1:1,000,001-1,100,000 --genome hg38.fa
 
-A BED file with --genome does many regions at once; crested-like predict --help tells the rest.
+A BED file with --genome does many regions at once; crested-like {verb} --help tells the rest.
 To try it without any data: crested-like demo"""
 
 
@@ -28,7 +28,7 @@ class Source:
     words: str
 
 
-def read_input(source: Path | None, regions: list[str] | None, genome: Path | None) -> Source:
+def read_input(source: Path | None, regions: list[str] | None, genome: Path | None, verb: str = "predict") -> Source:
     """Read what the user gave; what is missing or does not go together is said with the way out.
 
     Raises
@@ -42,11 +42,11 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
 
     regions = regions or []
     if source is None and not regions:
-        _usage(_HOW)
+        _usage(_HOW.format(verb=verb))
     if source is not None and regions:
         _usage(
             f"Give either a file or --region, not both. If {source} is the genome: "
-            f"crested-like predict --region {regions[0]} --genome {source}"
+            f"crested-like {verb} --region {regions[0]} --genome {source}"
         )
     if source is not None and _is_fasta(source):
         if genome is not None:

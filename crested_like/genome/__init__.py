@@ -5,6 +5,7 @@ Importing this needs NumPy only; pysam and pybigtools are imported by what reads
 
 from __future__ import annotations
 
+from crested_like.genome._annotations import write_intervals
 from crested_like.genome._bigwig import read_bigwig, write_bigwig
 from crested_like.genome._fasta import Genome, register_genome, registered_genome, resolve_genome
 from crested_like.genome._files import read_fasta
@@ -42,4 +43,5 @@ __all__ = [
     "read_fasta",
     "read_bigwig",
     "write_bigwig",
+    "write_intervals",
 ]

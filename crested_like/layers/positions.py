@@ -141,7 +141,7 @@ def rescaled_base(base: float, factor: float | None, rotary_dim: int) -> float:
     """Base of rotary angles whose longest wavelength is ``factor`` times as long, and whose shortest stays.
 
     ``base * factor^(d / (d - 2))`` with ``d`` rotated channels: the change of base that is known as NTK-aware
-    interpolation, as SegmentNT uses it (de Almeida et al. 2025, Methods).
+    interpolation, as SegmentNT uses it (de Almeida et al. 2024, Methods).
     """
     if factor is None:
         return base

@@ -97,6 +97,8 @@ def _make(card: ModelCard, folder: Path, progressbar: bool) -> ModelFile:
         "keras-tar": _unpack,
         "keras-zip": _unpack,
     }
+    if card.license and "-NC" in card.license:
+        log.warning("The weights of %s are for non-commercial use only (%s): %s", card.name, card.license, card.page)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".unfinished-") as unfinished:
         work = Path(unfinished) / folder.name
         work.mkdir()

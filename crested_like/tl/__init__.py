@@ -17,6 +17,7 @@ _HOMES = {
     "geometry": "_geometry",
     "embed": "_embed",
     "predict": "_predict",
+    "intervals": "_segment",
     "predict_regions": "_regions",
     "segment": "_segment",
     "with_input_length": "_lengths",

@@ -123,7 +123,7 @@ class Sequences:
 
 
 @dataclass(frozen=True)
-class Regions:
+class GenomeRegions:
     """Regions of a genome."""
 
     regions: list[Region]
@@ -143,12 +143,12 @@ def windows_of(source: Any, length: int, genome: Any = None) -> Windows:
     found = contents_of(source, genome)
     if isinstance(found, Sequences):
         return SequenceWindows(found.sequences, length, found.names)
-    if isinstance(found, Regions):
+    if isinstance(found, GenomeRegions):
         return RegionWindows(found.regions, length, found.genome)
     return ArrayWindows(found, length)
 
 
-def contents_of(source: Any, genome: Any = None) -> Sequences | Regions | NDArray:
+def contents_of(source: Any, genome: Any = None) -> Sequences | GenomeRegions | NDArray:
     """What an input is: sequences, regions of a genome, or an array that is one-hot already.
 
     Raises
@@ -177,10 +177,10 @@ def contents_of(source: Any, genome: Any = None) -> Sequences | Regions | NDArra
             "There is nothing to predict: the input holds no sequence and no region. Give DNA strings, a one-hot "
             "array (N, L, 4), regions such as 'chr1:1001-2000' with a genome, or a BED file."
         )
-    return Regions(regions, resolve_genome(genome))
+    return GenomeRegions(regions, resolve_genome(genome))
 
 
-def _of_texts(texts: list[str], genome: Any) -> Sequences | Regions:
+def _of_texts(texts: list[str], genome: Any) -> Sequences | GenomeRegions:
     regions = [_names_region(text) for text in texts]
     if any(regions) and not all(regions):
         raise SequenceError(
@@ -194,7 +194,7 @@ def _of_texts(texts: list[str], genome: Any) -> Sequences | Regions:
 
         names, sequences = zip(*read_fasta(texts[0]), strict=True)
         return Sequences(sequences, names)
-    return Regions([region for text in texts for region in regions_of(text)], resolve_genome(genome))
+    return GenomeRegions([region for text in texts for region in regions_of(text)], resolve_genome(genome))
 
 
 def _is_named_sequence(item: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,18 +14,20 @@ from numpy.typing import NDArray
 
 from crested_like import layers
 from crested_like._card import card_of
-from crested_like._checks import int_at_least
+from crested_like._checks import fraction, int_at_least
 from crested_like._errors import GeometryError, SequenceError, TrackError
-from crested_like.genome import check_one_hot, check_regions, one_hot
+from crested_like.genome import check_one_hot, check_regions, one_hot, write_intervals
+from crested_like.genome._annotations import COLUMNS
 from crested_like.tl import _store
 from crested_like.tl._geometry import Geometry, named_outputs
-from crested_like.tl._inputs import Regions, Sequences, Windows, contents_of
+from crested_like.tl._inputs import GenomeRegions, Sequences, Windows, contents_of
 from crested_like.tl._lengths import with_input_length
 from crested_like.tl._predict import Predictor, heads_of
 from crested_like.tl._stream import stream
 from crested_like.tl._tokens import input_bases, tokenizer_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 #: Window of a model that takes any length, in bp: that of the published SegmentNT.
@@ -40,6 +43,7 @@ def segment(
     *,
     overlap: int | None = None,
     out: str | os.PathLike[str] | None = None,
+    threshold: float = 0.5,
     head: str | None = None,
     batch_size: int | None = None,
     progress: bool | None = None,
@@ -59,7 +63,9 @@ def segment(
         Bases that neighbouring windows share; default a quarter of the model's output.
     out
         File to write in the format of its ending: ``.zarr``, ``.h5``, ``.npz``, or ``.bw`` for one bigWig file a
-        feature.
+        feature; ``.bed`` or ``.gff3`` for :func:`intervals`.
+    threshold
+        Probability from which on a base belongs to an interval of a feature.
     head
         Which output, for a model with several.
 
@@ -86,8 +92,10 @@ def segment(
     >>> found.dims, found.shape
     (('sequence', 'position', 'feature'), (1, 800, 14))
     """
-    if out is not None:
+    as_intervals = out is not None and Path(out).suffix in (".bed", ".gff3")
+    if out is not None and not as_intervals:
         _store.check_path(out)
+    fraction("threshold", threshold)
     items = _items_of(input, genome)
     model = _for_items(model, items)
     named = named_outputs(model)
@@ -104,8 +112,49 @@ def segment(
     layout = _layout(items, model, predictor)
     blocks = _assembled(stream(predictor, tiles, predictor.models, batch_size=batch_size, progress=progress), tiles)
     padded = ((i, _padded(values, layout.shape[1])[None]) for i, values in blocks)
-    array = _store.keep(padded, layout) if out is None else _store.write(padded, layout, out)
-    return array.rename(region="sequence", bin="position", track="feature")
+    array = _store.keep(padded, layout) if out is None or as_intervals else _store.write(padded, layout, out)
+    found = array.rename(region="sequence", bin="position", track="feature")
+    if out is not None and as_intervals:
+        write_intervals(out, intervals(found, threshold), source=str(found.attrs["model"]))
+    return found
+
+
+def intervals(found: xr.DataArray, threshold: float = 0.5) -> pd.DataFrame:
+    """Stretches of bases that are likely to be of a feature.
+
+    Parameters
+    ----------
+    found
+        As :func:`segment` gives it.
+    threshold
+        Probability from which on a base belongs to one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``chrom``, ``start``, ``end`` (0-based, half-open, in bp), ``feature``, and ``score``, the mean
+        probability; sorted by sequence, feature and place.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is no probability.
+    """
+    import pandas as pd
+
+    fraction("threshold", threshold)
+    rows: list[tuple[str, int, int, str, float]] = []
+    chroms, starts = found["chrom"].to_numpy(), found["start"].to_numpy()
+    for i, (chrom, origin) in enumerate(zip(chroms, starts, strict=True)):
+        values = found[i].to_numpy()
+        for j, feature in enumerate(found["feature"].to_numpy()):
+            inside = np.r_[False, values[:, j] >= threshold, False]
+            edges = np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+            rows += [
+                (str(chrom), int(origin + start), int(origin + end), str(feature), float(values[start:end, j].mean()))
+                for start, end in edges
+            ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -124,7 +173,7 @@ class Item:
 
 def _items_of(source: Any, genome: Any) -> list[Item]:
     found = contents_of(source, genome)
-    if isinstance(found, Regions):
+    if isinstance(found, GenomeRegions):
         check_regions(found.regions, found.genome)
 
         def fetch_of(chrom: str) -> Callable[[int, int], NDArray[np.float32]]:

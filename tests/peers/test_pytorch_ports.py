@@ -101,15 +101,20 @@ class TestBorzoiPytorch:
         assert apart(broken, wanted["tracks"]) > 100 * tolerance
 
 
-def with_their_table(model, gamma_axis):
-    """Give a network the package's table of positions: computed in float32, whose log-gamma is off by 3e-3."""
-    from enformer_pytorch.modeling_enformer import get_positional_embed
+def position_table(theirs):
+    """What a port's attention sees as the features of distances, once it has run: what its projection is given."""
+    seen = []
+    projection = next(module for name, module in theirs.named_modules() if name.endswith("to_rel_k"))
+    projection.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().numpy().copy()))
+    return seen
 
+
+def with_table(model, seen):
+    """Give a network the port's table: computed in float32, whose log-gamma is off by 3e-3 (see layers.positions)."""
     for layer in model.layers:
         if layer.name.endswith("_attention"):
             ours = layer._position_table
-            length, features = (len(ours) + 1) // 2, ours.shape[1]
-            theirs = get_positional_embed(length, features, torch.device("cpu"), gamma_axis == "positions").numpy()
+            theirs = seen[0].reshape(ours.shape)
             assert abs(theirs - ours).max() < GAMMA_TOLERANCE
             layer._position_table = theirs
 
@@ -128,13 +133,14 @@ class TestEnformerPytorch:
         length = ours.input_shape[1]
         del ours
         theirs = package.Enformer.from_pretrained(tmp_path / "ours", use_tf_gamma=gamma_axis == "positions").eval()
+        seen = position_table(theirs)
         with torch.inference_mode():
             wanted = {head: values.numpy() for head, values in theirs(torch.from_numpy(one_hot)).items()}
         theirs.config.to_json_file(tmp_path / "config.json")
         torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
         del theirs
         converted = convert(tmp_path / "pytorch_model.bin", input_length=length, gamma_axis=gamma_axis)
-        with_their_table(converted, gamma_axis)
+        with_table(converted, seen)
         check(converted, one_hot, wanted, apart, tolerance)
         broken = predict(one_hot, without_positions(converted))
         assert max(apart(broken[head], wanted[head]) for head in wanted) > 100 * tolerance
@@ -160,12 +166,15 @@ class TestMultimolecule:
         left_out = theirs.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()}, strict=False)
         assert not left_out.unexpected_keys
         assert all(key.endswith("num_batches_tracked") for key in left_out.missing_keys)
+        seen = position_table(theirs) if name == "Enformer" else []
         with torch.inference_mode():
             ids = torch.from_numpy(one_hot.argmax(axis=-1))
             wanted = {"tracks": torch.nn.functional.softplus(theirs(ids).logits).numpy()}
         theirs.save_pretrained(tmp_path / "theirs")
         del theirs
         converted = convert(tmp_path / "theirs")
+        if seen:
+            with_table(converted, seen)
         check(converted, one_hot, wanted, apart, tolerance)
         if name != "Basenji":
             broken = predict(one_hot, without_positions(converted))

@@ -229,6 +229,34 @@ def test_a_format_of_several_files_is_fetched_whole(server, register, golden_dir
         crested.load_model("half")
 
 
+def test_trees_of_haiku_are_fetched_converted_and_their_licence_told(server, register, golden_dir, caplog):
+    folder = golden_dir / "segment_borzoi_tiny" / "jax_model"
+    state = {"sources": [server.url("state.joblib", (folder / "state.joblib").read_bytes())], "sha256": "first-use"}
+    register(
+        segmenter={
+            "sources": [server.url("params.joblib", (folder / "params.joblib").read_bytes())],
+            "format": "haiku-joblib",
+            "license": "CC-BY-NC-SA-4.0",
+            "architecture": "segment_borzoi",
+            "beside": [state],
+            "settings": {"input_length": 512, "output_bins": 96},
+            "input_length": 512,
+            "num_tracks": 14,
+        }
+    )
+    model = crested.load_model("segmenter")
+    assert model.output_shape == (None, 384, 14)
+    assert "for non-commercial use only (CC-BY-NC-SA-4.0)" in caplog.text
+
+
+def test_segmentation_models_name_their_features():
+    for name in ("segment_nt", "segment_nt_multi_species", "segment_enformer", "segment_borzoi"):
+        card = crested.model_card(name)
+        assert card.license == "CC-BY-NC-SA-4.0"
+        assert card.track_table()["identifier"].tolist()[:3] == ["protein_coding_gene", "lncRNA", "exon"]
+        assert len(card.track_table()) == card.num_tracks == 14
+
+
 def test_fetch_all_fetches_tables_too_and_lists_every_failure(server, register, make_tarball, digest, monkeypatch):
     targets = b"\tidentifier\n0\tw\n1\tx\n"
     register(

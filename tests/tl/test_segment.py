@@ -219,3 +219,39 @@ class TestSegment:
             tl.segment(dna(240), nt, out="found.txt")
         with pytest.raises(TrackError, match="no head 'x'"):
             tl.segment(dna(240), nt, head="x")
+
+
+class TestIntervals:
+    @pytest.fixture
+    def found(self, nt, dna):
+        found = tl.segment([("a", dna(240)), ("b", dna(100))], nt)
+        found[:] = np.where(np.isfinite(found), 0.1, np.nan)
+        found[0, 10:20, 0] = 0.8
+        found[0, 239:, 0] = 0.5
+        found[1, :100, 2] = np.linspace(0.6, 0.8, 100)
+        return found
+
+    def test_stretches_from_the_threshold_on(self, found):
+        rows = tl.intervals(found).round(4).to_numpy().tolist()
+        assert rows == [
+            ["a", 10, 20, "exon", 0.8],
+            ["a", 239, 240, "exon", 0.5],
+            ["b", 0, 100, "gene", 0.7],
+        ]
+        assert len(tl.intervals(found, 0.75)) == 2
+
+    def test_regions_count_from_their_start(self, borzoi, genome):
+        table = tl.intervals(tl.segment([("chr1", 500, 600)], borzoi, genome), threshold=0.0)
+        assert table.iloc[0][["chrom", "start", "end"]].tolist() == ["chr1", 500, 600]
+
+    def test_files(self, nt, dna, tmp_path):
+        sequence = dna(300)
+        found = tl.segment(sequence, nt, out=tmp_path / "found.bed", threshold=0.3)
+        lines = (tmp_path / "found.bed").read_text().splitlines()
+        assert len(lines) == len(tl.intervals(found, 0.3)) > 0
+        tl.segment(sequence, nt, out=tmp_path / "found.gff3")
+        assert (tmp_path / "found.gff3").read_text().startswith("##gff-version 3\nsequence_0\tsegment_nt\t")
+
+    def test_no_probability(self, found):
+        with pytest.raises(ValueError, match="threshold must be"):
+            tl.intervals(found, 2.0)

@@ -1,4 +1,4 @@
-"""Where genes and their parts lie, base by base: SegmentNT, SegmentEnformer, SegmentBorzoi (de Almeida et al. 2025)."""
+"""Where genes and their parts lie, base by base: SegmentNT, SegmentEnformer, SegmentBorzoi (de Almeida et al. 2024)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def segmentation_head(
     """Probabilities of genomic elements at single-base resolution, from the positions of any trunk.
 
     A one-dimensional U-Net of two levels without norms, then a dense layer that gives every position the two logits of
-    each of its bases and features (de Almeida et al. 2025, Methods, "Segmentation head").
+    each of its bases and features (de Almeida et al. 2024, Methods, "Segmentation head").
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def segment_nt(
     rescaling_factor: float | None = None,
     **trunk: Any,
 ) -> keras.Model:
-    """SegmentNT: 14 genomic elements from 30,000 bp, on a Nucleotide Transformer (de Almeida et al. 2025, Methods).
+    """SegmentNT: 14 genomic elements from 30,000 bp, on a Nucleotide Transformer (de Almeida et al. 2024, Methods).
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def segment_nt(
 
 
 def segment_enformer(*, features: Sequence[str] = FEATURES, head_width: int | None = None, **trunk: Any) -> keras.Model:
-    """SegmentEnformer: 14 genomic elements of 196,608 bp, on Enformer's transformer (de Almeida et al. 2025, Methods).
+    """SegmentEnformer: 14 genomic elements of 196,608 bp, on Enformer's transformer (de Almeida et al. 2024, Methods).
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def segment_enformer(*, features: Sequence[str] = FEATURES, head_width: int | No
 
 
 def segment_borzoi(*, features: Sequence[str] = FEATURES, head_width: int | None = None, **trunk: Any) -> keras.Model:
-    """SegmentBorzoi: 14 genomic elements of the central 196,608 of 524,288 bp (de Almeida et al. 2025, Methods).
+    """SegmentBorzoi: 14 genomic elements of the central 196,608 of 524,288 bp (de Almeida et al. 2024, Methods).
 
     Parameters
     ----------

@@ -1,0 +1,95 @@
+"""``crested-like segment``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+
+from crested_like.cli import _console as console
+from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._input import read_input
+from crested_like.cli._output import replacing
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
+WantedList = Optional[list[str]]  # noqa: UP045
+
+_INPUT, _MODEL, _RESULT = "What to segment", "How", "Result"
+
+
+def segment(
+    source: Annotated[
+        WantedPath, typer.Argument(metavar="[FASTA|BED]", help="Sequences as FASTA, or regions as BED with --genome.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name or .keras file.", rich_help_panel=_MODEL)] = "",
+    region: Annotated[
+        WantedList,
+        typer.Option("--region", "-r", help="chr1:1,001-2,000, counted from 1; repeatable.", rich_help_panel=_INPUT),
+    ] = None,
+    genome: Annotated[
+        WantedPath, typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=_INPUT)
+    ] = None,
+    overlap: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="Bases that windows share; by default a quarter.", rich_help_panel=_MODEL),
+    ] = None,
+    batch_size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Windows at a time; by default what fits into memory.", rich_help_panel=_MODEL),
+    ] = None,
+    backend: BackendOption = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help=".bed or .gff3: intervals; .bw: one bigWig a feature; .zarr, .h5, .npz: probabilities.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = Path("segments.bed"),
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability from which on a base counts.", rich_help_panel=_RESULT)
+    ] = 0.5,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=_RESULT)
+    ] = False,
+) -> None:
+    """Find genomic elements, base by base, in sequences (FASTA) or regions of a genome (BED or --region)."""
+    given = read_input(source, region, genome, "segment")
+    if not model:
+        raise ValueError(
+            "Say which segmentation model to use with --model: a .keras file, or a name that crested-like models lists."
+        )
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} is there already. Choose another name with --out, or give --overwrite.")
+    use_backend(backend)
+    from crested_like import load_model, tl
+
+    loaded = load_model(model)
+    genome_path = None if given.genome is None else str(given.genome)
+    with replacing(out):
+        found = tl.segment(
+            given.items, loaded, genome_path, overlap=overlap, out=out, threshold=threshold, batch_size=batch_size
+        )
+    console.stdout().print(console.facts({"model": model, "segmented": given.words}))
+    _print_features(found, threshold)
+    console.stdout().print(console.facts({"written": out}))
+
+
+def _print_features(found: xr.DataArray, threshold: float) -> None:
+    from rich.table import Table
+
+    from crested_like import tl
+
+    stretches = tl.intervals(found, threshold)
+    table = Table("feature", "intervals", "bases", "of all", box=None)
+    bases = int(found.notnull().any("feature").sum())
+    for feature in found["feature"].to_numpy():
+        own = stretches[stretches["feature"] == feature]
+        covered = int((own["end"] - own["start"]).sum())
+        table.add_row(str(feature), f"{len(own):,}", f"{covered:,}", f"{covered / bases:.1%}")
+    console.stdout().print(table)
