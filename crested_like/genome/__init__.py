@@ -9,6 +9,7 @@ from crested_like.genome._annotations import write_intervals
 from crested_like.genome._bigwig import read_bigwig, write_bigwig
 from crested_like.genome._fasta import Genome, register_genome, registered_genome, resolve_genome
 from crested_like.genome._files import read_fasta
+from crested_like.genome._gtf import Transcript, longest_of_each_gene, read_gtf
 from crested_like.genome._onehot import (
     check_one_hot,
     one_hot,
@@ -41,6 +42,9 @@ __all__ = [
     "tokenizer",
     "one_hot_of_tokens",
     "read_fasta",
+    "Transcript",
+    "read_gtf",
+    "longest_of_each_gene",
     "read_bigwig",
     "write_bigwig",
     "write_intervals",

@@ -27,7 +27,7 @@ _LABELS, _RIGHT, _TOP, _BOTTOM, _GAP, _BETWEEN = 1.95, 0.5, 0.34, 0.5, 0.1, 0.24
 
 
 @dataclass(frozen=True)
-class _Region:
+class Span:
     """One column: where its bins lie and what they hold."""
 
     title: str
@@ -40,7 +40,7 @@ class _Region:
     def edges(self) -> NDArray[np.int64]:
         return self.start + np.arange(len(self.values) + 1, dtype=np.int64) * self.bin_size
 
-    def within(self, start: int, end: int) -> _Region:
+    def within(self, start: int, end: int) -> Span:
         """The bins that overlap an interval."""
         first = max(0, (start - self.start) // self.bin_size)
         stop = min(len(self.values), -(-(end - self.start) // self.bin_size))
@@ -121,14 +121,14 @@ def tracks(
     written = [style.label_of(*row) for row in zip(identifiers, descriptions, chosen, strict=True)]
     columns = [region.within(*span) for region in columns] if span else columns
     limits = _limits(columns, share_y)
-    layout = _Layout(len(written), len(columns))
+    layout = PageLayout(len(written), len(columns))
     figure = layout.figure()
     for column, region in enumerate(columns):
         for row, label in enumerate(written):
             axes = layout.axes(figure, row, column)
-            _draw(axes, region, row, label.color, limits[row])
+            draw_stairs(axes, region, row, label.color, limits[row])
             if row == len(written) - 1:
-                _position_axis(axes, region, narrow=len(columns) > 1, genome=told["genome"])
+                draw_position_axis(axes, region, narrow=len(columns) > 1, genome=told["genome"])
             else:
                 axes.xaxis.set_visible(False)
             if column == 0:
@@ -143,7 +143,7 @@ def tracks(
 
 def _read(
     data: Any, start: int, bin_size: int, chrom: str, tracks: Sequence[int] | None, regions: Sequence[int] | None
-) -> tuple[list[_Region], list[Any], list[str], dict[str, str]]:
+) -> tuple[list[Span], list[Any], list[str], dict[str, str]]:
     """Columns, identifiers and descriptions of what is to be drawn, and what is known of model and genome."""
     if not hasattr(data, "dims"):
         values = np.asarray(data)
@@ -151,7 +151,7 @@ def _read(
             raise ValueError(f"Coverage is drawn from an array (bins, tracks) or (bins,); got shape {values.shape}.")
         values = values.reshape(len(values), -1)
         rows = _chosen("tracks", tracks, values.shape[1], MOST_TRACKS)
-        return [_Region("", chrom, start, bin_size, values[:, rows])], rows, [""] * len(rows), _told({})
+        return [Span("", chrom, start, bin_size, values[:, rows])], rows, [""] * len(rows), _told({})
     if "bin" not in data.dims or "track" not in data.dims:
         raise ValueError(
             f"There is nothing to draw along the genome: its dimensions are {', '.join(map(str, data.dims))}, "
@@ -182,16 +182,16 @@ def _chosen(what: str, wanted: Sequence[int] | None, there: int, most: int) -> l
     return found
 
 
-def _region(data: xr.DataArray, start: int, bin_size: int, chrom: str) -> _Region:
+def _region(data: xr.DataArray, start: int, bin_size: int, chrom: str) -> Span:
     def told(name: str, default: Any) -> Any:
         return data[name].item() if name in data.coords else default
 
     size = int(data.attrs.get("bin_size") or bin_size)
     title = str(told("region", ""))
-    return _Region(title, str(told("chrom", chrom)), int(told("start", start)), size, data.to_numpy())
+    return Span(title, str(told("chrom", chrom)), int(told("start", start)), size, data.to_numpy())
 
 
-def _limits(columns: list[_Region], share_y: bool) -> list[tuple[float, float]]:
+def _limits(columns: list[Span], share_y: bool) -> list[tuple[float, float]]:
     """Lowest and highest value of each track over all columns, zero included."""
     low = np.min([np.nanmin(region.values, axis=0) for region in columns], axis=0)
     high = np.max([np.nanmax(region.values, axis=0) for region in columns], axis=0)
@@ -201,7 +201,7 @@ def _limits(columns: list[_Region], share_y: bool) -> list[tuple[float, float]]:
     return [(float(a), float(b) if b > a else float(a) + 1.0) for a, b in zip(low, high, strict=True)]
 
 
-def _draw(axes: Axes, region: _Region, row: int, color: str, limits: tuple[float, float]) -> None:
+def draw_stairs(axes: Axes, region: Span, row: int, color: str, limits: tuple[float, float]) -> None:
     edges = region.edges
     # an edge of its own colour keeps peaks visible that are narrower than a dot
     axes.stairs(region.values[:, row], edges, fill=True, facecolor=color, edgecolor=color, linewidth=0.5)
@@ -215,7 +215,7 @@ def _draw(axes: Axes, region: _Region, row: int, color: str, limits: tuple[float
     axes.patch.set_visible(False)
 
 
-def _position_axis(axes: Axes, region: _Region, *, narrow: bool, genome: str) -> None:
+def draw_position_axis(axes: Axes, region: Span, *, narrow: bool, genome: str) -> None:
     ticker = matplotlib_part("ticker")
     low, high = axes.get_xlim()
     unit, name = style.unit_of(int(high - low))
@@ -232,7 +232,7 @@ def _position_axis(axes: Axes, region: _Region, *, narrow: bool, genome: str) ->
     axes.set_xlabel(text, fontsize=7, color=style.INK, labelpad=3)
 
 
-class _Layout:
+class PageLayout:
     """Where everything stands on the page, in inches, so that text keeps its size whatever the number of tracks."""
 
     def __init__(self, rows: int, columns: int):
