@@ -69,7 +69,8 @@ def convert(name: str, file: Path, out: Path) -> None:
 
     from crested_like import checkpoints
 
-    keras.ops.convert_to_numpy(keras.ops.zeros(3))  # the backend has started
+    # what Keras imports to write a file, TensorFlow where it is installed, is there before the memory is noted
+    keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(out)
     before, start = peak(), time.perf_counter()
     architecture = {"architecture": name} if file.suffix == ".h5" else {}
     model = checkpoints.convert(file, out=out, **architecture)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Folder of a published repository that holds the files of Haiku, and the one of them that lies beside the weights.
 HAIKU_FOLDER, STATE = "jax_model", "state"
-#: Memory that a conversion takes, over the size of the file: the network once, and its largest arrays on the way.
-MEMORY = 1.3
+#: Memory that a conversion takes beside the network itself: its largest arrays on the way, and as much at the most.
+MOST_BESIDE = 700_000_000
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ def _check_memory(path: Path) -> None:
     from crested_like._memory import free_bytes
 
     parts = [path] if path.suffix != ".index" else list(path.parent.glob(f"{path.stem}.data-*"))
-    needed = int(MEMORY * sum(part.stat().st_size for part in parts))
+    size = sum(part.stat().st_size for part in parts)
+    needed = size + min(size, MOST_BESIDE)
     free = free_bytes()
     if needed > free:
         raise CheckpointError(

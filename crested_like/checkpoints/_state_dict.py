@@ -19,6 +19,7 @@ from crested_like.checkpoints._apply import Pair, fill
 from crested_like.checkpoints._configs import settings_of
 from crested_like.checkpoints._keras import load_keras
 from crested_like.checkpoints._maps import NameMap, maps_of
+from crested_like.checkpoints._safetensors_file import safetensors_file
 from crested_like.checkpoints._sizes import SHOWN_BY, TRACKS, Shapes, head_of, sizes_of
 from crested_like.checkpoints._tensor_bundle import tensor_bundle
 from crested_like.checkpoints._torch_file import torch_file
@@ -68,18 +69,6 @@ NAMELESS = "tracks"
 
 
 @dataclass(frozen=True)
-class SafeArray:
-    """A tensor left in its file until NumPy asks for it."""
-
-    file: Any
-    name: str
-    shape: tuple[int, ...]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.file.get_tensor(self.name), dtype=dtype)
-
-
-@dataclass(frozen=True)
 class WeightArray:
     """A weight of a Keras model, copied when NumPy asks for it."""
 
@@ -92,24 +81,6 @@ class WeightArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(keras.ops.convert_to_numpy(self.weight), dtype=dtype)
-
-
-@contextmanager
-def safetensors_file(path: Path) -> Iterator[dict[str, SafeArray]]:
-    """Tensors of a safetensors file by name, open while the context lasts.
-
-    Raises
-    ------
-    CheckpointError
-        If the file is damaged.
-    """
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, framework="np") as file:
-            yield {name: SafeArray(file, name, tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file, or it is damaged ({error}). Fetch it again.") from error
 
 
 @contextmanager
