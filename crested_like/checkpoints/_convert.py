@@ -74,10 +74,13 @@ def convert(
     source
         A weight file, or a folder that holds exactly one: HDF5 files of Baskerville and Basenji; state dicts of
         borzoi-pytorch, enformer-pytorch and MultiMolecule as safetensors or as ``.bin`` and ``.pt`` files, which are
-        read without running anything in them; the ``.index`` of Enformer's Sonnet checkpoint; ``.keras`` files.
+        read without running anything in them; the ``.index`` of Enformer's Sonnet checkpoint; Haiku's ``.joblib``
+        trees of the Nucleotide Transformer and the segmentation models, or the folder around their ``jax_model``;
+        ``.keras`` files.
     params
         The parameter file of the network, or its content. Looked for beside the weights and one folder up:
-        ``params.json`` for Baskerville (unless ``architecture`` is given), ``config.json`` for state dicts.
+        ``params.json`` for Baskerville (unless ``architecture`` is given), ``hyperparams.json`` for Haiku's trees,
+        ``config.json`` for state dicts.
     out
         Where to write the model, as ``*.keras``.
     head
@@ -90,7 +93,7 @@ def convert(
     **settings
         What no file holds, or is wanted otherwise, named as the builders of ``tl.zoo`` name it: ``input_length`` in bp,
         ``output_bins`` kept from the centre, ``activation`` (which GELU), ``position_length``, ``gamma_axis``,
-        ``rotary_dim``.
+        ``rotary_dim``, ``attention_heads``, ``tokens``, ``rescaling_factor``.
 
     Returns
     -------

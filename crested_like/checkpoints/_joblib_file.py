@@ -22,6 +22,7 @@ import numpy as np
 
 from crested_like._errors import CheckpointError
 from crested_like.checkpoints._compressed import unpacked
+from crested_like.checkpoints._file_array import FileArray
 
 #: Element types of parameters and of counters, by the letters NumPy's pickles have for them.
 TYPES = {"f4": np.dtype("<f4"), "i4": np.dtype("<i4")}
@@ -33,32 +34,8 @@ _MOST_PICKLE = 2**20
 _ADVICE = "Open it with the program it came from and save its tree as .npz, one array for each 'module//parameter'."
 
 
-@dataclass(frozen=True)
-class JoblibArray:
-    """An array left in its file until NumPy asks for it."""
-
-    path: Path
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    order: Literal["C", "F"]
-    source: Path
-    """The file that was opened: not ``path`` where that is an unpacked copy."""
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                values = np.fromfile(file, self.dtype, prod(self.shape))
-        except OSError as error:
-            raise CheckpointError(f"{self.source} is no longer open: {error.strerror or error}.") from error
-        if values.size < prod(self.shape):
-            raise CheckpointError(f"{self.source} was changed since it was opened: an array ends beyond its end.")
-        return values.reshape(self.shape, order=self.order).astype(dtype or self.dtype, copy=False)
-
-
 @contextmanager
-def joblib_tree(path: Path) -> Iterator[dict[str, JoblibArray]]:
+def joblib_tree(path: Path) -> Iterator[dict[str, FileArray]]:
     """Arrays of a parameter tree that joblib wrote, by ``module//parameter``, open while the context lasts.
 
     A compressed file (zlib, gzip, bz2, xz) is unpacked into a temporary file first, gone when the context ends.
@@ -83,10 +60,10 @@ def joblib_tree(path: Path) -> Iterator[dict[str, JoblibArray]]:
         yield _flat(tree, path)
 
 
-def _flat(tree: Any, path: Path) -> dict[str, JoblibArray]:
+def _flat(tree: Any, path: Path) -> dict[str, FileArray]:
     """``{module: {parameter: array}}`` with both names in one; an error for any other form."""
     parameters = list(tree.items()) if isinstance(tree, dict) else []
-    arrays: dict[str, JoblibArray] = {}
+    arrays: dict[str, FileArray] = {}
     places: set[int] = set()
     for module, content in parameters:
         if not isinstance(content, dict):
@@ -95,7 +72,7 @@ def _flat(tree: Any, path: Path) -> dict[str, JoblibArray]:
             )
         for name, array in content.items():
             where = f"{module}//{name}"
-            if not isinstance(array, JoblibArray):
+            if not isinstance(array, FileArray):
                 raise CheckpointError(f"{path} is refused: {where[:199]!r} is no array. {_ADVICE}")
             if array.offset in places or where in arrays:  # a small file could pose as a huge one
                 raise CheckpointError(
@@ -340,7 +317,7 @@ class _Interpreter:
 
     # arrays
 
-    def _jax_array(self, state: tuple[Any, ...]) -> JoblibArray:
+    def _jax_array(self, state: tuple[Any, ...]) -> FileArray:
         """An array whose bytes are a part of the pickle."""
         match state:
             case (1, shape, _Type() as kind, bool() as fortran, _Raw() as raw):
@@ -349,7 +326,7 @@ class _Interpreter:
                 return self._array(shape, kind, "F" if fortran else "C", raw)
         raise pickle.UnpicklingError("the state of an array of JAX is none")
 
-    def _raw_array(self, state: dict[str, Any]) -> JoblibArray:
+    def _raw_array(self, state: dict[str, Any]) -> FileArray:
         """An array whose bytes follow, after a number of 0xff and that number where it is aligned."""
         match state:
             case {"subclass": _Name.NDARRAY, "shape": shape, "order": "C" | "F" as order, "dtype": _Type() as kind}:
@@ -361,10 +338,10 @@ class _Interpreter:
                 return self._array(shape, kind, order, self._skip(size))
         raise pickle.UnpicklingError("the state of an array of joblib is none")
 
-    def _array(self, shape: tuple[int, ...], kind: _Type, order: Literal["C", "F"], raw: _Raw) -> JoblibArray:
+    def _array(self, shape: tuple[int, ...], kind: _Type, order: Literal["C", "F"], raw: _Raw) -> FileArray:
         if not kind.ordered:
             raise pickle.UnpicklingError("an array has no byte order")
-        return JoblibArray(self._path, raw.offset, TYPES[kind.letters], shape, order, self._source)
+        return FileArray(self._path, raw.offset, TYPES[kind.letters], shape, order, self._source)
 
     def _refused(self, what: str) -> CheckpointError:
         return CheckpointError(

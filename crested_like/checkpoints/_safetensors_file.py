@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from crested_like._errors import CheckpointError
+from crested_like.checkpoints._file_array import FileArray
 
 _TYPES = {
     "F64": np.dtype("<f8"),
@@ -29,26 +28,8 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class SafeArray:
-    """A tensor left in its file until NumPy asks for it."""
-
-    path: Path
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            values = np.fromfile(file, self.dtype, prod(self.shape))
-        if values.size < prod(self.shape):
-            raise CheckpointError(f"{self.path} was changed since it was opened: a tensor ends beyond its end.")
-        return values.reshape(self.shape).astype(dtype or self.dtype, copy=False)
-
-
 @contextmanager
-def safetensors_file(path: Path) -> Iterator[dict[str, SafeArray]]:
+def safetensors_file(path: Path) -> Iterator[dict[str, FileArray]]:
     """Tensors of a safetensors file by name.
 
     Raises
@@ -69,8 +50,8 @@ def safetensors_file(path: Path) -> Iterator[dict[str, SafeArray]]:
     yield {name: _array(path, 8 + size, name, told) for name, told in header.items() if name != "__metadata__"}
 
 
-def _array(path: Path, data: int, name: str, told: dict[str, Any]) -> SafeArray:
+def _array(path: Path, data: int, name: str, told: dict[str, Any]) -> FileArray:
     """What an entry of the header describes: type, shape, and where it lies after the header."""
     if told["dtype"] not in _TYPES:
         raise CheckpointError(f"{path}: {name} is of type {told['dtype']}, which weights of these networks never have.")
-    return SafeArray(path, data + told["data_offsets"][0], _TYPES[told["dtype"]], tuple(told["shape"]))
+    return FileArray(path, data + told["data_offsets"][0], _TYPES[told["dtype"]], tuple(told["shape"]))

@@ -148,6 +148,11 @@ def build_and_fill(
         As :func:`convert` takes them.
     configs
         What a parameter file beside it, or one folder up, may be called.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of no known network, or file, parameter file and settings do not fit together.
     """
     form, names = _map_for(path, arrays, forms, architecture)
     for name in settings:

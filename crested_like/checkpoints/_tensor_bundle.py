@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from crested_like._errors import CheckpointError
 from crested_like._tensorflow_bytes import masked_crc, message, varint
+from crested_like.checkpoints._file_array import FileArray
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
@@ -36,30 +36,7 @@ _TYPES = {
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-@dataclass(frozen=True)
-class BundleArray:
-    """An array left in its data file until NumPy asks for it."""
-
-    path: Path
-    offset: int
-    dtype: np.dtype
-    shape: tuple[int, ...]
-    crc: int
-    """Masked CRC-32C of its bytes."""
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            data = file.read(size)
-        if len(data) < size:
-            raise CheckpointError(f"{self.path} is truncated: an array ends beyond the end of the file.")
-        if masked_crc(data) != self.crc:
-            raise CheckpointError(f"{self.path} is damaged: the checksum of an array is wrong. Fetch it again.")
-        return np.frombuffer(data, self.dtype).reshape(self.shape).astype(dtype or self.dtype)
-
-
-def tensor_bundle(index: Path) -> dict[str, BundleArray]:
+def tensor_bundle(index: Path) -> dict[str, FileArray]:
     """Arrays of a TensorFlow checkpoint by name, without the ending ``/.ATTRIBUTES/VARIABLE_VALUE`` of object ones.
 
     Parameters
@@ -91,7 +68,7 @@ def tensor_bundle(index: Path) -> dict[str, BundleArray]:
     return arrays
 
 
-def _array(index: Path, entry: dict[int, list[Any]], shards: int) -> BundleArray | None:
+def _array(index: Path, entry: dict[int, list[Any]], shards: int) -> FileArray | None:
     """What a BundleEntryProto describes; None for strings and other things that are no weights."""
     dtype = _TYPES.get(entry.get(1, [0])[0])
     if dtype is None:
@@ -102,7 +79,8 @@ def _array(index: Path, entry: dict[int, list[Any]], shards: int) -> BundleArray
     shape = tuple(message(dim).get(1, [0])[0] for dim in dims)
     shard = entry.get(3, [0])[0]
     path = index.with_name(f"{index.stem}.data-{shard:05d}-of-{shards:05d}")
-    return BundleArray(path, entry.get(4, [0])[0], dtype, shape, entry.get(6, [0])[0])
+    crc = entry.get(6, [0])[0]
+    return FileArray(path, entry.get(4, [0])[0], dtype, shape, is_whole=lambda data: masked_crc(data) == crc)
 
 
 # --- LevelDB's table format ------------------------------------------------------------------------------------------
