@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 #: Folder of a published repository that holds the files of Haiku, and the one of them that lies beside the weights.
-HAIKU_FOLDER, STATE = "jax_model", "state"
+HAIKU_FOLDER, STATE, PARAMS_NPZ = "jax_model", "state", "params.npz"
 #: Memory that a conversion takes beside the network itself: its largest arrays on the way, and as much at the most.
 MOST_BESIDE = 700_000_000
 
@@ -146,6 +146,8 @@ def weight_file(source: Path) -> Path:
         source = source / HAIKU_FOLDER
     known = sorted({suffix for form in FORMATS.values() for suffix in form.suffixes})
     found = sorted(path for path in source.iterdir() if path.suffix.lower() in known and path.is_file())
+    # beside weights of another format, arrays of NumPy are inputs or results
+    found = [path for path in found if path.suffix != ".npz"] or [path for path in found if path.name == PARAMS_NPZ]
     found = [path for path in found if path.stem != STATE]
     if len(found) != 1:
         held = f"several weight files: {', '.join(path.name for path in found)}" if found else "no weight file"

@@ -115,6 +115,20 @@ def test_hyperparameters_alone_are_enough(copied, tmp_path):
     assert embedding.tokenizer == "v2_6mer"
 
 
+def test_a_folder_of_flat_arrays(copied, golden_dir, tmp_path):
+    from crested_like.checkpoints._joblib_file import joblib_tree
+
+    for part in ("params", "state"):
+        with joblib_tree(golden_dir / "segment_enformer_tiny" / "jax_model" / f"{part}.joblib") as tree:
+            np.savez(tmp_path / f"{part}.npz", **{name: np.asarray(array) for name, array in tree.items()})
+    np.savez(tmp_path / "expected.npz", output=np.zeros(3))
+    model, same = convert(tmp_path, input_length=256), convert(golden_dir / "segment_enformer_tiny")
+    assert all(np.array_equal(a, b) for a, b in zip(model.get_weights(), same.get_weights(), strict=True))
+    (tmp_path / "params.npz").unlink()
+    with pytest.raises(CheckpointError, match="holds no weight file"):
+        convert(tmp_path)
+
+
 @pytest.mark.parametrize(("name", "length"), [("segment_enformer_tiny", 256), ("segment_borzoi_tiny", 512)])
 def test_no_parameter_file_at_all(name, length, copied, golden_dir):
     settings = {"input_length": length, "output_bins": 96} if "borzoi" in name else {"input_length": length}
