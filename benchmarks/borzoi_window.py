@@ -15,19 +15,16 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.metadata
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import measuring
 import numpy as np
 import windows
 
@@ -36,8 +33,6 @@ MODELS = {"borzoi": (524_288, 7_611), "borzoi_prime": (524_288, 5_431), "enforme
 TITLES = {"borzoi": "Borzoi", "borzoi_prime": "Borzoi Prime", "enformer": "Enformer"}
 OURS = "crested_like"
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
-PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "torch": ("torch",), "jax": ("jax",)}
-PACKAGES["openvino"] = ("openvino",)
 
 
 @dataclass(frozen=True)
@@ -99,36 +94,11 @@ BUILDERS = {OURS: ours, "crested": crested, "borzoi-pytorch": borzoi_pytorch}
 def compete(contestant: Contestant, model: str, window: Path, out: Path) -> None:
     """Run one contestant in this process and write what it took."""
     x = np.load(window).astype(np.float32)[None]
-    start = time.perf_counter()
-    predict = BUILDERS[contestant.package](model)
-    built = time.perf_counter()
-    seconds, processor = [], []
-    for _ in range(2):
-        before, used = time.perf_counter(), time.process_time()
-        shape = np.asarray(predict(x)).shape
-        seconds.append(time.perf_counter() - before)
-        processor.append(time.process_time() - used)
     found = {
-        "build_seconds": built - start,
-        "first_seconds": seconds[0],
-        "seconds": seconds[1],
-        "processor_seconds": processor[1],
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        "output_shape": shape,
-        "versions": installed(contestant.package, "keras", *PACKAGES[contestant.backend]),
+        **measuring.twice(lambda: BUILDERS[contestant.package](model), x),
+        "versions": measuring.installed(contestant.package, "keras", *measuring.PACKAGES[contestant.backend]),
     }
     out.write_text(json.dumps(found))
-
-
-def installed(*packages: str) -> dict[str, str]:
-    """Versions of those of the packages that are there."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 # --- in the process that calls them one after the other ----------------------------------------------------------
@@ -143,49 +113,9 @@ def has(python: str, contestant: Contestant) -> bool:
 
 def run(contestant: Contestant, python: str, given: argparse.Namespace, window: Path, out: Path) -> dict:
     """What one contestant took, in a fresh process on its share of processors."""
-    threads = str(given.threads)
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": contestant.backend,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "CUDA_VISIBLE_DEVICES": "",
-        "JAX_PLATFORMS": "cpu",
-    }
     command = [python, __file__, "--compete", str(contestant), "--model", given.model]
     command += ["--window", str(window), "--out", str(out)]
-    processors = sorted(os.sched_getaffinity(0))[: given.threads]
-    done = subprocess.run(
-        command,
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, processors),
-    )
-    if done.returncode:
-        return {"error": done.stderr.strip().rsplit("\n", 1)[-1][:300]}
-    return json.loads(out.read_text())
-
-
-def machine(threads: int) -> dict:
-    """What the numbers were measured on."""
-    facts = {"threads": threads, "system": platform.system(), "python": platform.python_version()}
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return {**facts, "processor": platform.processor()}
-    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-    lines = {key.strip(): value.strip() for key, value in lines.items()}
-    sets = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
-    flags = lines.get("flags", "").split()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return {
-        **facts,
-        "processor": lines.get("model name", ""),
-        "instruction sets": [name for name in sets if name in flags],
-        "memory_gb": round(memory),
-    }
+    return measuring.run(command, contestant.backend, given.threads, out)
 
 
 def table(report: dict) -> str:
@@ -212,9 +142,7 @@ def table(report: dict) -> str:
         lines.append(f"| {package} | {backend} | {figures} |")
     lines += [
         "",
-        f"Machine: {facts['threads']} threads of a {facts['processor'] or 'processor of unknown name'} "
-        f"({', '.join(facts.get('instruction sets', []))}), {facts.get('memory_gb', '?')} GB of memory, "
-        f"{facts['system']}, Python {facts['python']}.",
+        measuring.machine_line(facts),
         f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
         f"Measured on {report['date']} with `python benchmarks/borzoi_window.py --model {model}`.",
         "",
@@ -253,7 +181,7 @@ def main() -> None:
                 continue
             row = report["contestants"][str(contestant)] = run(contestant, python, given, window, result)
             print(f"{contestant}: {row}", flush=True)
-    report["machine"] = machine(given.threads)
+    report["machine"] = measuring.machine(given.threads)
     report["date"] = datetime.date.today().isoformat()
     out.write_text(json.dumps(report, indent=1) + "\n")
     out.with_suffix(".md").write_text(table(report))

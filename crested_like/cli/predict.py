@@ -8,7 +8,16 @@ from typing import Annotated, Optional
 import typer
 
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import read_input
+from crested_like.cli._input import (
+    MODEL,
+    RESULT,
+    BatchSizeOption,
+    GenomeOption,
+    OverwriteOption,
+    RegionOption,
+    SourceArgument,
+    read_input,
+)
 from crested_like.cli._output import Format, result_path
 from crested_like.cli._report import Request, check_plot, run, tracks_asked
 
@@ -18,31 +27,22 @@ EMBEDDED = "borzoi_mini_human"
 WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
 WantedList = Optional[list[str]]  # noqa: UP045
 
-_INPUT, _MODEL, _RESULT = "What to predict", "How", "Result"
-
 
 def predict(
-    source: Annotated[
-        WantedPath, typer.Argument(metavar="[FASTA|BED]", help="Sequences as FASTA, or regions as BED with --genome.")
-    ] = None,
-    region: Annotated[
-        WantedList,
-        typer.Option("--region", "-r", help="chr1:1,001-2,000, counted from 1; repeatable.", rich_help_panel=_INPUT),
-    ] = None,
-    genome: Annotated[
-        WantedPath, typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=_INPUT)
-    ] = None,
+    source: SourceArgument = None,
+    region: RegionOption = None,
+    genome: GenomeOption = None,
     model: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=_MODEL),
+        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
     ] = None,
     targets: Annotated[
         WantedPath,
-        typer.Option(help="Track table of a model whose file names no tracks (targets.txt).", rich_help_panel=_MODEL),
+        typer.Option(help="Track table of a model whose file names no tracks (targets.txt).", rich_help_panel=MODEL),
     ] = None,
     head: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Output of a model with several.", rich_help_panel=_MODEL),
+        typer.Option(help="Output of a model with several.", rich_help_panel=MODEL),
     ] = None,
     tracks: Annotated[
         WantedList,
@@ -50,41 +50,36 @@ def predict(
             "--tracks",
             "-t",
             help="Words to search for, identifiers, or numbers (0,5,7 or 0:10).",
-            rich_help_panel=_MODEL,
+            rich_help_panel=MODEL,
         ),
     ] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=_MODEL)] = False,
+    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
     shifts: Annotated[
-        str, typer.Option(help="Average over these shifts in bp, such as -1,0,1.", rich_help_panel=_MODEL)
+        str, typer.Option(help="Average over these shifts in bp, such as -1,0,1.", rich_help_panel=MODEL)
     ] = "0",
     unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=_MODEL)
+        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
     ] = False,
-    batch_size: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Windows at a time; by default what fits into memory.", rich_help_panel=_MODEL),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
         WantedPath,
         typer.Option(
-            "--out", "-o", help="File in the format of its ending; default predictions.zarr.", rich_help_panel=_RESULT
+            "--out", "-o", help="File in the format of its ending; default predictions.zarr.", rich_help_panel=RESULT
         ),
     ] = None,
     format: Annotated[
         Optional[Format],  # noqa: UP045
-        typer.Option(help="Format, where --out does not tell; bw is bigWig.", rich_help_panel=_RESULT),
+        typer.Option(help="Format, where --out does not tell; bw is bigWig.", rich_help_panel=RESULT),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=_RESULT)
-    ] = False,
+    overwrite: OverwriteOption = False,
     plot: Annotated[
-        WantedPath, typer.Option(help="Draw tracks into this .png, .pdf or .svg.", rich_help_panel=_RESULT)
+        WantedPath, typer.Option(help="Draw tracks into this .png, .pdf or .svg.", rich_help_panel=RESULT)
     ] = None,
     plot_tracks: Annotated[
-        str, typer.Option(help="How many of the strongest to draw, or which, as for --tracks.", rich_help_panel=_RESULT)
+        str, typer.Option(help="How many of the strongest to draw, or which, as for --tracks.", rich_help_panel=RESULT)
     ] = "8",
-    top: Annotated[int, typer.Option(min=0, help="Rows of the printed tables.", rich_help_panel=_RESULT)] = 10,
+    top: Annotated[int, typer.Option(min=0, help="Rows of the printed tables.", rich_help_panel=RESULT)] = 10,
 ) -> None:
     """Predict coverage for sequences (FASTA), or for regions of a genome (BED or --region).
 

@@ -9,38 +9,32 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import read_input
+from crested_like.cli._input import (
+    MODEL,
+    RESULT,
+    BatchSizeOption,
+    GenomeOption,
+    OverwriteOption,
+    RegionOption,
+    SourceArgument,
+    read_input,
+)
 from crested_like.cli._output import replacing
 
 if TYPE_CHECKING:
     import xarray as xr
 
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedList = Optional[list[str]]  # noqa: UP045
-
-_INPUT, _MODEL, _RESULT = "What to segment", "How", "Result"
-
 
 def segment(
-    source: Annotated[
-        WantedPath, typer.Argument(metavar="[FASTA|BED]", help="Sequences as FASTA, or regions as BED with --genome.")
-    ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", help="Name or .keras file.", rich_help_panel=_MODEL)] = "",
-    region: Annotated[
-        WantedList,
-        typer.Option("--region", "-r", help="chr1:1,001-2,000, counted from 1; repeatable.", rich_help_panel=_INPUT),
-    ] = None,
-    genome: Annotated[
-        WantedPath, typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=_INPUT)
-    ] = None,
+    source: SourceArgument = None,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name or .keras file.", rich_help_panel=MODEL)] = "",
+    region: RegionOption = None,
+    genome: GenomeOption = None,
     overlap: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=0, help="Bases that windows share; by default a quarter.", rich_help_panel=_MODEL),
+        typer.Option(min=0, help="Bases that windows share; by default a quarter.", rich_help_panel=MODEL),
     ] = None,
-    batch_size: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Windows at a time; by default what fits into memory.", rich_help_panel=_MODEL),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
         Path,
@@ -48,15 +42,13 @@ def segment(
             "--out",
             "-o",
             help=".bed or .gff3: intervals; .bw: one bigWig a feature; .zarr, .h5, .npz: probabilities.",
-            rich_help_panel=_RESULT,
+            rich_help_panel=RESULT,
         ),
     ] = Path("segments.bed"),
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Probability from which on a base counts.", rich_help_panel=_RESULT)
+        float, typer.Option(min=0, max=1, help="Probability from which on a base counts.", rich_help_panel=RESULT)
     ] = 0.5,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=_RESULT)
-    ] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find genomic elements, base by base, in sequences (FASTA) or regions of a genome (BED or --region)."""
     given = read_input(source, region, genome, "segment")

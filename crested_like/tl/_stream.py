@@ -22,6 +22,7 @@ def stream(
     *,
     batch_size: int | None = None,
     progress: bool | None = None,
+    doing: str = "predicting",
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Compute windows batch by batch: pairs of the first window's index and the values.
 
@@ -35,10 +36,12 @@ def stream(
         The networks that ``compute`` runs, for the estimate of memory.
     batch_size, progress
         As for :func:`crested_like.tl.predict`.
+    doing
+        What the progress bar says.
     """
     total = len(windows)
     size = batch_size_for(models, total) if batch_size is None else min(positive_int("batch_size", batch_size), total)
-    for start in _with_progress(range(0, total, size), total, size, progress):
+    for start in _with_progress(range(0, total, size), total, size, progress, doing):
         batch = windows.batch(start, min(start + size, total))
         missing = size - len(batch)
         if missing:
@@ -56,12 +59,12 @@ def collect(
     return result
 
 
-def _with_progress(starts: range, total: int, size: int, progress: bool | None) -> Iterator[int]:
+def _with_progress(starts: range, total: int, size: int, progress: bool | None, doing: str) -> Iterator[int]:
     from tqdm.auto import tqdm
 
     # disable=None: shown only where the output is a terminal
     disable = (None if len(starts) > 1 else True) if progress is None else not progress
-    with tqdm(total=total, desc="predicting", unit="window", disable=disable) as bar:
+    with tqdm(total=total, desc=doing, unit="window", disable=disable) as bar:
         for start in starts:
             yield start
             bar.update(min(size, total - start))

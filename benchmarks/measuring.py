@@ -1,0 +1,115 @@
+"""What the benchmarks measure with: fresh processes on a number of processors, seconds, memory, and the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+#: Names a backend's package goes by.
+PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "torch": ("torch",),
+    "jax": ("jax",),
+    "openvino": ("openvino",),
+}
+
+
+# --- in the process that is measured -----------------------------------------------------------------------------
+
+
+def twice(build: Callable[[], Callable[[Any], Any]], x: Any) -> dict:
+    """Build a network and predict twice: the first run compiles, the second counts."""
+    start = time.perf_counter()
+    predict = build()
+    built = time.perf_counter()
+    seconds, processor = [], []
+    for _ in range(2):
+        before, used = time.perf_counter(), time.process_time()
+        shape = np.asarray(predict(x)).shape
+        seconds.append(time.perf_counter() - before)
+        processor.append(time.process_time() - used)
+    return {
+        "build_seconds": built - start,
+        "first_seconds": seconds[0],
+        "seconds": seconds[1],
+        "processor_seconds": processor[1],
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "output_shape": shape,
+    }
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Versions of those of the packages that are there."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+# --- in the process that starts the others ----------------------------------------------------------------------
+
+
+def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
+    """Run a command on a backend and its share of processors; what it wrote into ``out``, or its error."""
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+    }
+    processors = sorted(os.sched_getaffinity(0))[:threads]
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, processors),
+    )
+    if done.returncode:
+        return {"error": done.stderr.strip().rsplit("\n", 1)[-1][:300] or f"ended with {done.returncode}"}
+    return json.loads(out.read_text())
+
+
+def machine(threads: int) -> dict:
+    """What the numbers were measured on."""
+    facts = {"threads": threads, "system": platform.system(), "python": platform.python_version()}
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return {**facts, "processor": platform.processor()}
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    lines = {key.strip(): value.strip() for key, value in lines.items()}
+    sets = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
+    flags = lines.get("flags", "").split()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {
+        **facts,
+        "processor": lines.get("model name", ""),
+        "instruction sets": [name for name in sets if name in flags],
+        "memory_gb": round(memory),
+    }
+
+
+def machine_line(facts: dict) -> str:
+    """A sentence on the machine."""
+    return (
+        f"Machine: {facts['threads']} threads of a {facts['processor'] or 'processor of unknown name'} "
+        f"({', '.join(facts.get('instruction sets', []))}), {facts.get('memory_gb', '?')} GB of memory, "
+        f"{facts['system']}, Python {facts['python']}."
+    )
