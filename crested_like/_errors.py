@@ -50,5 +50,21 @@ class GeometryError(CrestedLikeError, ValueError):
     """A model's input and output lengths do not fit together, or a position lies outside them."""
 
 
+class LayerError(CrestedLikeError, ValueError):
+    """Layers or blocks were asked for that a model does not have, or that are not of the kind needed."""
+
+
 class DatasetError(CrestedLikeError, ValueError):
     """Training data are malformed, truncated, or disagree with their statistics."""
+
+
+class DatasetWriteError(CrestedLikeError, OSError):
+    """A dataset could not be written, as on a full disk."""
+
+
+class RecipeError(CrestedLikeError, ValueError):
+    """A training recipe has unknown, missing or wrong entries, or asks for what its backend cannot do."""
+
+
+class TrainingError(CrestedLikeError, RuntimeError):
+    """A training cannot go on: its numbers are no numbers any more, or it is not the one that was begun."""

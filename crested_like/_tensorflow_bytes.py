@@ -10,10 +10,21 @@ _MASK_DELTA = 0xA282EAD8
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def masked_crc(data: bytes) -> int:
-    """CRC-32C of ``data``, rotated and offset as TFRecord and table files store it."""
-    crc = google_crc32c.value(data)
+def masked_crc(*pieces: bytes) -> int:
+    """CRC-32C of the pieces put together, rotated and offset as TFRecord and table files store it."""
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
     return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def to_varint(value: int) -> bytes:
+    """A number of at least 0 as a variable-length integer."""
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
 
 
 def varint(data: memoryview, at: int) -> tuple[int, int]:

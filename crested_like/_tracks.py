@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +34,15 @@ def tracks_of(tracks: object) -> pd.DataFrame:
     raise TrackError(f"Tracks must be a table, the path of one, or a list of names; got {type(tracks).__name__}.")
 
 
-def read_tracks(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_tracks(path: str | os.PathLike[str], *, keep: Collection[str] = ()) -> pd.DataFrame:
     """Track table from a ``targets.txt`` (tab-separated, first column the index) or a file with one name a line.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keep
+        As for :func:`normalise`.
 
     Raises
     ------
@@ -49,9 +56,13 @@ def read_tracks(path: str | os.PathLike[str]) -> pd.DataFrame:
                 file.seek(0)
                 own_index = header[0] in ("", "index")
                 table = pd.read_csv(
-                    file, sep="\t", index_col=0 if own_index else None, dtype={"identifier": str, "description": str}
+                    file,
+                    sep="\t",
+                    index_col=0 if own_index else None,
+                    dtype={"identifier": str, "description": str},
+                    float_precision="round_trip",
                 )
-                return normalise(table)
+                return normalise(table, keep=keep)
             file.seek(0)
             names = [line.rstrip("\r\n") for line in file]
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:
@@ -65,11 +76,20 @@ def read_tracks(path: str | os.PathLike[str]) -> pd.DataFrame:
     return from_columns({"identifier": names})
 
 
-def normalise(table: pd.DataFrame) -> pd.DataFrame:
+def normalise(table: pd.DataFrame, *, keep: Collection[str] = ()) -> pd.DataFrame:
     """Table with output channels 0, 1, ... as index and strand pairs that refer to them.
 
     The index of a published table is the track's number in the whole experiment, and so is ``strand_pair``: a table
-    of chosen rows, or of the second species, keeps those numbers. A partner outside the table becomes -1.
+    of chosen rows, or of the second species, keeps those numbers. In the folder of a dataset ``strand_pair`` may count
+    the rows instead. A partner outside the table becomes -1.
+
+    Parameters
+    ----------
+    table
+        As published, or made by a user.
+    keep
+        Columns to keep although they mean nothing outside the experiment: ``"index"``, which becomes a column of
+        the numbers that are the table's index here, and ``"file"``.
 
     Raises
     ------
@@ -78,22 +98,29 @@ def normalise(table: pd.DataFrame) -> pd.DataFrame:
     """
     if "identifier" not in table.columns:
         raise TrackError(f"A track table needs the column 'identifier'; it has {', '.join(map(str, table.columns))}.")
-    clean = table.drop(columns=[name for name in _PRIVATE if name in table.columns]).reset_index(drop=True)
+    original = table.index
+    if "index" in keep:
+        table = table.assign(index=table["index"] if "index" in table.columns else original)
+    dropped = [name for name in _PRIVATE if name in table.columns and name not in keep]
+    clean = table.drop(columns=dropped).reset_index(drop=True)
     clean["identifier"] = clean["identifier"].astype(str)
     if "description" not in clean:
         clean["description"] = clean["identifier"]
     clean["description"] = clean["description"].fillna(clean["identifier"]).astype(str)
     if "strand_pair" in clean:
-        clean["strand_pair"] = _renumbered(table.index, clean)
+        clean["strand_pair"] = _renumbered(original, clean)
     clean.index.name = None
     return clean[["identifier", "description", *(c for c in clean if c not in ("identifier", "description"))]]
 
 
 def _renumbered(original: pd.Index, table: pd.DataFrame) -> list[int]:
     """Strand pairs as positions in the table; -1 where the partner is not in it."""
+    numbers = [-1 if pd.isna(number) else int(number) for number in table["strand_pair"]]
     position = {number: i for i, number in enumerate(original)}
-    pairs = [-1 if pd.isna(number) else position.get(int(number), -1) for number in table["strand_pair"]]
-    one_sided = [i for i, j in enumerate(pairs) if j >= 0 and pairs[j] != i]
+    pairs = [position.get(number, -1) for number in numbers]
+    one_sided = _one_sided(pairs)
+    if (one_sided or -1 in pairs) and _are_positions(numbers, table["identifier"]):
+        return numbers
     if one_sided:
         first = one_sided[0]
         raise TrackError(
@@ -102,6 +129,23 @@ def _renumbered(original: pd.Index, table: pd.DataFrame) -> list[int]:
             f"that column when you choose rows."
         )
     return pairs
+
+
+def _are_positions(numbers: list[int], identifiers: Iterable[str]) -> bool:
+    """Whether pairs make sense as rows of the table: mutual, and no track of one strand is its own partner.
+
+    Numbers of a larger experiment can be mutual by chance: those of the minus strands alone, where these were its
+    second half, are 0, 1, 2 and so on.
+    """
+    if not all(-1 <= number < len(numbers) for number in numbers) or _one_sided(numbers):
+        return False
+    stranded = [name.endswith(("+", "-")) for name in identifiers]
+    return not any(i == number and stranded[i] for i, number in enumerate(numbers))
+
+
+def _one_sided(pairs: list[int]) -> list[int]:
+    """Rows whose partner has another partner."""
+    return [i for i, j in enumerate(pairs) if j >= 0 and pairs[j] != i]
 
 
 def from_columns(columns: Mapping[str, list[Any]]) -> pd.DataFrame:
@@ -136,7 +180,7 @@ def strand_pairs(table: pd.DataFrame | None) -> NDArray[np.intp] | None:
     alone = table["identifier"].to_numpy()[pairs < 0]
     if alone.size:
         raise TrackError(
-            f"The opposite strand of {alone.size} tracks is not among the model's tracks: "
+            f"The opposite strand of {alone.size} tracks is not in the track table: "
             f"{', '.join(alone[:3])}{' ...' if alone.size > 3 else ''}."
         )
     return pairs
@@ -158,7 +202,9 @@ def find_tracks(table: pd.DataFrame, query: str) -> pd.DataFrame:
     return table[found]
 
 
-def resolve_tracks(tracks: object, table: pd.DataFrame | None, num_tracks: int) -> NDArray[np.intp]:
+def resolve_tracks(
+    tracks: object, table: pd.DataFrame | None, num_tracks: int, *, owner: str = "model"
+) -> NDArray[np.intp]:
     """Output channels that were asked for, in that order.
 
     Parameters
@@ -170,6 +216,8 @@ def resolve_tracks(tracks: object, table: pd.DataFrame | None, num_tracks: int) 
         The model's track table, or None where none is known; then only channels can be asked for.
     num_tracks
         Number of the model's output channels.
+    owner
+        What has the tracks, for errors.
 
     Raises
     ------
@@ -185,19 +233,19 @@ def resolve_tracks(tracks: object, table: pd.DataFrame | None, num_tracks: int) 
     [2, 0]
     """
     if table is not None and len(table) != num_tracks:
-        raise TrackError(f"The track table has {len(table):,} rows; the model has {num_tracks:,} output channels.")
+        raise TrackError(f"The track table has {len(table):,} rows; the {owner} has {num_tracks:,} output channels.")
     if tracks is None:
         return np.arange(num_tracks, dtype=np.intp)
     if isinstance(tracks, slice):
         chosen = np.arange(num_tracks, dtype=np.intp)[tracks]
     elif isinstance(tracks, pd.DataFrame):
-        chosen = _rows(tracks, table, num_tracks)
+        chosen = _rows(tracks, table, num_tracks, owner)
     elif isinstance(tracks, str):
         chosen = _named(tracks, _known(table))
     elif isinstance(tracks, Iterable):
-        chosen = _several(list(tracks), table, num_tracks)
+        chosen = _several(list(tracks), table, num_tracks, owner)
     else:
-        chosen = _channels([tracks], num_tracks)
+        chosen = _channels([tracks], num_tracks, owner)
     if not chosen.size:
         raise TrackError(f"No tracks were chosen: {tracks!r} selects none of {num_tracks:,}.")
     return chosen
@@ -212,7 +260,7 @@ def _known(table: pd.DataFrame | None) -> pd.DataFrame:
     return table
 
 
-def _channels(wanted: list[Any], num_tracks: int) -> NDArray[np.intp]:
+def _channels(wanted: list[Any], num_tracks: int, owner: str) -> NDArray[np.intp]:
     try:
         numbers = [operator.index(number) for number in wanted]
     except TypeError:
@@ -225,24 +273,24 @@ def _channels(wanted: list[Any], num_tracks: int) -> NDArray[np.intp]:
     if off:
         raise TrackError(
             f"No such track: {', '.join(map(str, off[:5]))}{' ...' if len(off) > 5 else ''}. "
-            f"The model has {num_tracks:,}, numbered 0 to {num_tracks - 1:,}."
+            f"The {owner} has {num_tracks:,}, numbered 0 to {num_tracks - 1:,}."
         )
     return np.asarray(numbers, dtype=np.intp)
 
 
-def _several(wanted: list[Any], table: pd.DataFrame | None, num_tracks: int) -> NDArray[np.intp]:
+def _several(wanted: list[Any], table: pd.DataFrame | None, num_tracks: int, owner: str) -> NDArray[np.intp]:
     if wanted and all(isinstance(item, bool | np.bool_) for item in wanted):
         if len(wanted) != num_tracks:
             raise TrackError(f"A mask of tracks needs {num_tracks:,} values; got {len(wanted):,}.")
         return np.flatnonzero(wanted)
     if not any(isinstance(item, str) for item in wanted):
-        return _channels(wanted, num_tracks)
+        return _channels(wanted, num_tracks, owner)
     channel = {name: i for i, name in reversed(list(enumerate(_known(table)["identifier"])))}
     unknown = [item for item in wanted if item not in channel]
     if unknown:
         hints = [f"{item!r}.{did_you_mean(str(item), channel)}" for item in unknown[:5]]
         raise TrackError(
-            f"{len(unknown)} of {len(wanted)} tracks are not among the model's {num_tracks:,}: {' '.join(hints)}"
+            f"{len(unknown)} of {len(wanted)} tracks are not among the {owner}'s {num_tracks:,}: {' '.join(hints)}"
         )
     return np.asarray([channel[item] for item in wanted], dtype=np.intp)
 
@@ -260,15 +308,15 @@ def _named(name: str, table: pd.DataFrame) -> NDArray[np.intp]:
     return found
 
 
-def _rows(rows: pd.DataFrame, table: pd.DataFrame | None, num_tracks: int) -> NDArray[np.intp]:
+def _rows(rows: pd.DataFrame, table: pd.DataFrame | None, num_tracks: int, owner: str) -> NDArray[np.intp]:
     """Channels of rows of the table; the identifiers must agree, lest rows of another model's table be taken."""
-    chosen = _channels(rows.index.tolist(), num_tracks)
+    chosen = _channels(rows.index.tolist(), num_tracks, owner)
     if table is not None and "identifier" in rows:
         told, known = rows["identifier"].to_numpy(), table["identifier"].to_numpy()[chosen]
         wrong = np.flatnonzero(told != known)
         if wrong.size:
             raise TrackError(
-                f"Row {chosen[wrong[0]]} of the given tracks is {told[wrong[0]]!r}, but that channel of the model is "
-                f"{known[wrong[0]]!r}: take the rows from this model's own get_tracks() and keep their index."
+                f"Row {chosen[wrong[0]]} of the given tracks is {told[wrong[0]]!r}, but that channel of the {owner} is "
+                f"{known[wrong[0]]!r}: take the rows from this {owner}'s own table and keep their index."
             )
     return chosen

@@ -91,7 +91,7 @@ def test_table_is_renumbered_with_its_strand_pairs(table):
 def test_partner_outside_the_table_is_an_error_when_asked_for(table):
     chosen = normalise(table.loc[[0, 2]])
     assert chosen["strand_pair"].tolist() == [-1, 1]
-    with pytest.raises(TrackError, match=r"opposite strand of 1 tracks is not among the model's tracks: C1\+"):
+    with pytest.raises(TrackError, match=r"opposite strand of 1 tracks is not in the track table: C1\+"):
         strand_pairs(chosen)
 
 
@@ -99,6 +99,34 @@ def test_pairs_that_are_not_mutual_are_refused(table):
     reset = table.loc[[0, 2, 1]].reset_index(drop=True)
     with pytest.raises(TrackError, match=r"strand_pair of track .* names .*, which does not name it back"):
         normalise(reset)
+
+
+@pytest.mark.parametrize(
+    ("rows", "written", "want"),
+    [
+        ([0, 1, 2], [1, 0, 2], [1, 0, 2]),  # of the rows, as in the folder of a dataset
+        ([0, 2], [-1, 1], [-1, 1]),  # with a partner that is said to be missing
+        ([0, 1, 2], [11, 10, 20], [1, 0, 2]),  # of the index
+        ([1], [10], [-1]),
+    ],
+)
+def test_pairs_that_count_rows_or_refer_to_the_index(table, targets, rows, written, want):
+    original = pd.read_csv(targets, sep="\t", index_col=0).iloc[rows].assign(strand_pair=written)
+    assert normalise(original)["strand_pair"].tolist() == want
+
+
+def test_minus_strands_alone_are_not_their_own_partners():
+    """The partners of the second half of a table are rows 0, 1, ... of the whole, not of the half."""
+    half = pd.DataFrame({"identifier": ["a-", "b-"], "strand_pair": [0, 1]}, index=[2, 3])
+    assert normalise(half)["strand_pair"].tolist() == [-1, -1]
+
+
+def test_columns_of_the_experiment_can_be_kept(targets):
+    assert "index" not in read_tracks(targets)
+    kept = read_tracks(targets, keep=("index", "file"))
+    assert kept[["index", "file"]].to_dict("list") == {"index": [10, 11, 20], "file": ["/x"] * 3}
+    assert strand_pairs(kept).tolist() == [1, 0, 2]
+    pd.testing.assert_frame_equal(normalise(kept), read_tracks(targets))
 
 
 def test_no_pairs_known(table):

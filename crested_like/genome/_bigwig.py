@@ -151,8 +151,9 @@ def _check_written(pybigtools: Any, temporary: Path, stream: _Checked, path: str
     if stream.ended and last is not None:
         chrom, _, stop, value = last
         try:
-            if _read(pybigtools, temporary, chrom, stop - 1, stop)[0] == np.float32(value):
-                return
+            with BigWig(temporary) as file:
+                if file.read(chrom, stop - 1, stop)[0] == np.float32(value):
+                    return
         except (OSError, LookupError, ValueError, pybigtools.BBIReadError) as error:
             problem = error
     raise _incomplete(path) from problem
@@ -191,29 +192,71 @@ def read_bigwig(path: str | os.PathLike[str], chrom: str, start: int, end: int) 
     >>> read_bigwig("coverage.bw", "chr1", 0, 64).mean()  # doctest: +SKIP
     0.875
     """
-    pybigtools = genomics_package("pybigtools", "read bigWig files")
-    if end < start:
-        raise RegionError(f"A stretch must not end before it starts; got {chrom}, start {start:,}, end {end:,}.")
-    return _read(pybigtools, existing_file(path, "bigWig file"), chrom, start, end)
+    with BigWig(path) as file:
+        return file.read(chrom, start, end)
 
 
-def _read(pybigtools: Any, path: Path, chrom: str, start: int, end: int) -> NDArray[np.float32]:
-    out = np.full(end - start, math.nan, np.float32)
-    with path.open("rb") as raw, ExitStack() as stack:
-        if raw.read(4) not in _MAGIC:  # pybigtools would also say so on stderr
-            raise OSError(f"{path} is no bigWig file.")
-        raw.seek(0)  # handed over as it is where its name has another ending than pybigtools wants
-        file = pybigtools.open(str(path) if path.suffix in (".bw", ".bigWig") else raw)
-        stack.callback(file.close)
-        sizes = file.chroms()
-        if chrom not in sizes:
-            raise unknown_chromosome(chrom, sizes, str(path))
-        low, high = max(start, 0), min(end, sizes[chrom])
-        records = list(file.records(chrom, low, high)) if low < high else []
-    if records:
-        starts, ends, values = (np.array(column) for column in zip(*records, strict=True))
-        starts, ends = np.maximum(starts, low), np.minimum(ends, high)
-        widths = ends - starts
-        offsets = np.arange(widths.sum()) - np.repeat(np.cumsum(widths) - widths, widths)
-        out[np.repeat(starts - start, widths) + offsets] = np.repeat(values, widths)
-    return out
+class BigWig:
+    """A bigWig file that stays open for many reads, by one thread at a time.
+
+    Attributes
+    ----------
+    path
+        The file.
+    chromosomes
+        Length in bp of each chromosome.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it is no bigWig file.
+    BackendError
+        If pybigtools is not installed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        pybigtools = genomics_package("pybigtools", "read bigWig files")
+        self.path = existing_file(path, "bigWig file")
+        with ExitStack() as stack:
+            raw = stack.enter_context(self.path.open("rb"))
+            if raw.read(4) not in _MAGIC:  # pybigtools would also say so on stderr
+                raise OSError(f"{self.path} is no bigWig file.")
+            raw.seek(0)  # handed over as it is where its name has another ending than pybigtools wants
+            self._file: Any = pybigtools.open(str(self.path) if self.path.suffix in (".bw", ".bigWig") else raw)
+            stack.callback(self._file.close)
+            self.chromosomes: dict[str, int] = dict(self._file.chroms())
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> BigWig:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values are finite, as far as the file's own summary says."""
+        summary = self._file.info().get("summary") or {}
+        return all(math.isfinite(summary.get(name, 0.0)) for name in ("sum", "min", "max"))
+
+    def read(self, chrom: str, start: int, end: int) -> NDArray[np.float32]:
+        """Values at each base of a stretch, as :func:`read_bigwig` gives them."""
+        if end < start:
+            raise RegionError(f"A stretch must not end before it starts; got {chrom}, start {start:,}, end {end:,}.")
+        if chrom not in self.chromosomes:
+            raise unknown_chromosome(chrom, self.chromosomes, str(self.path))
+        out = np.full(end - start, math.nan, np.float32)
+        low, high = max(start, 0), min(end, self.chromosomes[chrom])
+        if low < high:
+            out[low - start : high - start] = self._values(chrom, low, high)
+        return out
+
+    def _values(self, chrom: str, low: int, high: int) -> Any:
+        try:
+            return self._file.values(chrom, low, high, fillna=None)  # leaves NaN where the file has no value
+        except TypeError:  # before 0.3
+            return self._file.values(chrom, low, high, missing=math.nan)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import resource
 import struct
 import sys
 import zlib
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -72,6 +74,12 @@ class Folder:
 
     def add(self, label: str, count: int, *, per_file=4, one_hot=False, compression="zlib", extra=(), spans="targets"):
         codes = self.rng.integers(0, 5, (count, self.length), dtype=np.uint8)
+        places = [(f"chr{i + 1}", 1000) for i in range(count)]
+        return self.put(label, codes, places, per_file, one_hot, compression, extra, spans)
+
+    def put(self, label, codes, places, per_file=4, one_hot=False, compression="zlib", extra=(), spans="targets"):
+        """Add examples with these index codes, whose sequences start at these places; targets are drawn."""
+        count = len(codes)
         targets = self.rng.normal(size=(count, self.bins, self.tracks)).astype("<f2")
         payloads = []
         for code, target in zip(codes, targets, strict=True):
@@ -88,8 +96,8 @@ class Folder:
             del self.statistics["seq_1hot"]
         flank = 0 if spans == "sequences" else self.crop
         with (self.path / "sequences.bed").open("a") as bed:
-            for i in range(count):
-                bed.write(f"chr{i + 1}\t{1000 + flank}\t{1000 + self.length - flank}\t{label}\n")
+            for chrom, start in places:
+                bed.write(f"{chrom}\t{start + flank}\t{start + self.length - flank}\t{label}\n")
         return self.write_tables()
 
     def write_tables(self):
@@ -103,9 +111,65 @@ class Folder:
         return self.path / "tfrecords" / f"{label}-{number}.tfr"
 
 
+class Placed(Folder):
+    """A dataset on a genome of two chromosomes: windows of 512 bp, 64 cropped at each side, 12 bins of 32 bp."""
+
+    length, crop, width, bins, tracks = 512, 64, 32, 12, 3
+    sizes: ClassVar = {"chr1": 4000, "chr2": 3000}
+    #: Where the twelve sequences start; those of the last two end, or start, near an end of their chromosome.
+    starts = (*(("chr1", 1000 + 250 * i) for i in range(6)), *(("chr2", 300 + 500 * i) for i in range(4)))
+    starts += (("chr1", 10), ("chr2", 2488))
+
+    def __init__(self, path: Path, rng: np.random.Generator):
+        super().__init__(path, rng)
+        letters = np.frombuffer(b"ACGT", dtype="S1")
+        self.genome = {chrom: rng.choice(letters, size).tobytes().decode() for chrom, size in self.sizes.items()}
+        self.genome["chr1"] = self.genome["chr1"][:1100] + "NNRyacgt" + self.genome["chr1"][1108:]
+        self.fasta = path.parent / "made_up.fa"
+        self.write_fasta(self.fasta, self.genome)
+
+    def write_fasta(self, path: Path, genome: dict[str, str]) -> Path:
+        path.write_text("".join(f">{chrom}\n{letters}\n" for chrom, letters in genome.items()))
+        return path
+
+    def letters(self, chrom: str, start: int, end: int) -> str:
+        """What a stretch reads as: upper case, N for what is not known or lies beyond an end."""
+        found = [self.genome[chrom][i] if 0 <= i < self.sizes[chrom] else "N" for i in range(start, end)]
+        return "".join(letter if letter in "ACGT" else "N" for letter in "".join(found).upper())
+
+    def codes_of(self, letters: str) -> np.ndarray:
+        return np.array(["ACGTN".index(letter) for letter in letters], dtype=np.uint8)
+
+    def on_genome(self, label: str = "train", starts=None, **options):
+        """Add examples whose sequences are those of the genome."""
+        starts = self.starts if starts is None else starts
+        texts = [self.letters(chrom, start, start + self.length) for chrom, start in starts]
+        return self.put(label, np.stack([self.codes_of(text) for text in texts]), starts, **options)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Counts of records are not kept where the user's are."""
+    monkeypatch.setenv("CRESTED_LIKE_DATA_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def folder(tmp_path, rng):
     return Folder(tmp_path / "tiny", rng)
+
+
+@pytest.fixture
+def placed(tmp_path, rng):
+    """The twelve examples of :class:`Placed`, with their genome."""
+    return Placed(tmp_path / "placed", rng).on_genome()
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process can grow beyond some bytes, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

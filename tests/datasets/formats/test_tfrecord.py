@@ -8,7 +8,7 @@ import pytest
 
 from crested_like._errors import DatasetError
 from crested_like._tensorflow_bytes import masked_crc
-from crested_like.datasets import byte_features, read_records
+from crested_like.datasets import byte_features, count_records, read_records, write_records
 
 PAYLOADS = [b"first", b"", bytes(range(256)) * 300, b"last"]
 
@@ -130,3 +130,35 @@ def test_several_values_in_one_feature(writer):
     payload = writer.field(1, writer.field(1, writer.field(1, b"target") + writer.field(2, values)))
     with pytest.raises(DatasetError, match="'target' holds 2 byte strings"):
         byte_features(payload)
+
+
+@pytest.mark.parametrize("piece", [7, 1 << 20])
+@pytest.mark.parametrize("compression", ["zlib", "gzip", "plain"])
+def test_counts_records_without_reading_them(path, content, compression, writer, piece, monkeypatch):
+    monkeypatch.setattr("crested_like.datasets.formats._tfrecord._PIECE", piece)
+    path.write_bytes(writer.COMPRESS[compression](content))
+    assert count_records(path) == len(PAYLOADS)
+    assert list(read_records(path)) == PAYLOADS
+    path.write_bytes(writer.COMPRESS[compression](content[:-3]))
+    with pytest.raises(DatasetError, match=r"record 3 .* has 5 of 8 bytes"):
+        count_records(path)
+
+
+def test_an_empty_file_counts_nothing(path):
+    path.write_bytes(zlib.compress(b""))
+    assert count_records(path) == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 127, 128, 20_000, 70_000])
+def test_written_records_are_byte_for_byte_those_of_the_format(path, writer, size):
+    features = {"sequence": bytes(i % 251 for i in range(size)), "target": b"\x01\x02", "umap": b""}
+    write_records(path, [features, {"target": b"x"}])
+    expected = writer.record(writer.message(features)) + writer.record(writer.message({"target": b"x"}))
+    assert zlib.decompress(path.read_bytes()) == expected
+    assert path.read_bytes()[0] == 0x78
+
+
+def test_no_records_make_an_empty_stream(path):
+    write_records(path, [])
+    assert path.stat().st_size == 8
+    assert list(read_records(path)) == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from crested_like._errors import DatasetError
-from crested_like.datasets import BasenjiDataset
+from crested_like.datasets import BasenjiDataset, count_records
 
 
 @pytest.mark.parametrize("one_hot", [False, True])
@@ -58,6 +59,7 @@ def test_unmappable_bins(folder):
 @pytest.mark.parametrize("spans", ["targets", "sequences"])
 def test_windows_of_both_conventions(folder, spans):
     folder.add("train", 2, spans=spans).add("test", 1, spans=spans)
+    assert BasenjiDataset(folder.path).bed_spans == spans
     table = BasenjiDataset(folder.path).sequences
     assert table.loc[0].to_dict() == {
         "chrom": "chr1", "start": 1000, "end": 1064, "label": "train", "target_start": 1008, "target_end": 1056,
@@ -175,6 +177,108 @@ def test_tracks_that_are_too_many(folder):
     folder.write_tables()
     with pytest.raises(DatasetError, match=r"has 3 tracks; the records hold 2"):
         _ = BasenjiDataset(folder.path).targets
+
+
+# --- files, counts and places
+
+
+@pytest.mark.parametrize("per_file", [1, 3, 4, 100])
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (0, 4), (3, 5), (9, 10), (4, 8), (5, 5), (8, None), (-2, 99)])
+def test_part_of_a_split(folder, per_file, start, stop):
+    data = BasenjiDataset(folder.add("train", 10, per_file=per_file).path)
+    found = list(data.iter("train", start=start, stop=stop))
+    rows = list(range(10))[start:stop]
+    assert [example.index for example in found] == rows
+    assert [(e.file.name, e.position) for e in found] == [(f"train-{r // per_file}.tfr", r % per_file) for r in rows]
+    for example in found:
+        np.testing.assert_array_equal(example.targets, folder.targets["train"][example.index])
+
+
+def test_records_of_files_are_counted_once(folder, monkeypatch):
+    data = BasenjiDataset(folder.add("train", 8, per_file=4).add("valid", 7, per_file=3).path)
+    assert data.record_counts("train") == (4, 4, 0)
+    assert data.record_counts("valid") == (3, 3, 1)
+    assert data.file_starts("valid").tolist() == [0, 3, 6]
+    counted = []
+    real = count_records
+    monkeypatch.setattr(
+        "crested_like.datasets.formats._counts.count_records", lambda path: (counted.append(path), real(path))[1]
+    )
+    assert BasenjiDataset(folder.path).record_counts("valid") == (3, 3, 1)
+    assert counted == []
+    last = folder.file("valid", 2)
+    os.utime(last, (1, 1))
+    assert BasenjiDataset(folder.path).record_counts("valid") == (3, 3, 1)
+    assert counted == [last]
+
+
+def test_counts_where_nothing_can_be_kept(folder, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CRESTED_LIKE_DATA_DIR", str(tmp_path / "file"))
+    assert BasenjiDataset(folder.add("train", 5).path).record_counts("train") == (4, 1)
+
+
+def test_counts_that_do_not_add_up(folder):
+    folder.add("train", 9, per_file=4)
+    folder.file("train", 1).write_bytes(folder.file("train", 2).read_bytes())
+    with pytest.raises(DatasetError, match=r"holds 6 train examples; statistics\.json says 9"):
+        BasenjiDataset(folder.path).record_counts("train")
+
+
+def test_counts_that_are_said(folder):
+    folder.add("train", 9, per_file=4)
+    data = BasenjiDataset(folder.path, records_per_file=4)
+    assert data.record_counts("train") == (4, 4, 1)
+    with pytest.raises(ValueError, match="records_per_file must be an integer of at least 1"):
+        BasenjiDataset(folder.path, records_per_file=0)
+    wrong = BasenjiDataset(folder.path, records_per_file=5)
+    with pytest.raises(DatasetError, match=r"train-0\.tfr: has 4 records; 5 are expected"):
+        list(wrong.iter("train", stop=5))
+    folder.add("valid", 8, per_file=4)
+    wrong = BasenjiDataset(folder.path, records_per_file=3)
+    with pytest.raises(DatasetError, match=r"valid-0\.tfr: has more than the 3 records"):
+        list(wrong.iter("valid", stop=3))
+
+
+def test_windows_of_a_split_are_numbered(folder):
+    data = BasenjiDataset(folder.add("train", 2).add("test", 3).path)
+    assert data.windows("test").to_dict("list") == {
+        "chrom": ["chr1", "chr2", "chr3"], "start": [1000] * 3, "end": [1064] * 3, "target_start": [1008] * 3,
+        "target_end": [1056] * 3, "label": ["test"] * 3, "source_index": [0, 1, 2],
+    }  # fmt: skip
+    assert data.count("test") == 3
+    with pytest.raises(DatasetError, match="has no split 'valid', only train, test"):
+        data.windows("valid")
+
+
+def test_layout_and_names_of_chromosomes_and_tracks(folder):
+    folder.add("train", 2)
+    bed = folder.path / "sequences.bed"
+    bed.write_text(bed.read_text().replace("chr", "").replace("\ttrain", "\ttrain\textra\tcolumns"))
+    data = BasenjiDataset(folder.path)
+    assert data.sequences["chrom"].tolist() == ["1", "2"]
+    assert data.layout.facts() == {
+        "seq_length": 64, "target_length": 6, "num_targets": 3, "pool_width": 8, "crop_bp": 8,
+    }  # fmt: skip
+    assert data.layout.tracks[["index", "file"]].to_dict("list") == {"index": [5, 7, 9], "file": ["/x"] * 3}
+
+
+def test_bases_that_make_no_bin(folder):
+    folder.statistics |= {"pool_width": 10, "target_length": 4}  # 48 bases are 4 bins of 10, and 8 more
+    folder.bins = 4
+    data = BasenjiDataset(folder.add("train", 1).path)
+    window = data.windows("train").iloc[0]
+    assert (window["target_start"], window["target_end"]) == (1008, 1048)
+
+
+def test_a_published_borzoi_interval(folder):
+    """The target interval of a Borzoi dataset, and the input around it."""
+    folder.statistics |= {"seq_length": 524_288, "crop_bp": 163_840, "pool_width": 32, "target_length": 6_144}
+    folder.statistics["train_seqs"] = 1
+    folder.path.mkdir()
+    (folder.path / "sequences.bed").write_text("chr4\t82524421\t82721029\ttrain\n")
+    window = BasenjiDataset(folder.write_tables().path).windows("train").iloc[0]
+    assert window[["start", "end", "target_start", "target_end"]].tolist() == [82360581, 82884869, 82524421, 82721029]
 
 
 @pytest.mark.parametrize(("species", "counts"), [("hg38", (45, 10, 10)), ("mm10", (28, 13, 13))])

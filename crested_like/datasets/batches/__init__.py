@@ -1,0 +1,1 @@
+"""Examples as a training takes them."""

@@ -1,0 +1,1 @@
+"""Training data with other windows, tracks or containers."""
