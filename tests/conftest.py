@@ -23,19 +23,15 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
 
 
-@pytest.fixture
-def quick_to_compile():
-    """JAX spends most of a small test compiling; the parity tests run as users do."""
+@pytest.fixture(scope="session", autouse=True)
+def _quick_to_compile(request):
+    """JAX spends most of a small test compiling; the parity and slow tests run as users do."""
     import keras
 
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
+    if keras.backend.backend() == "jax" and "not parity" in request.config.option.markexpr:
+        import jax
 
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture(scope="session")

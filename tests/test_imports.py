@@ -242,7 +242,19 @@ def test_registering_never_replaces_an_entry():
 
 # --- rooms
 
-ROOMS = ("tl.zoo", "tl", "layers", "genome", "datasets", "checkpoints", "registry", "pl", "cli")
+ROOMS = (
+    "tl.zoo",
+    "tl.training",
+    "tl.finetuning",
+    "tl",
+    "layers",
+    "genome",
+    "datasets",
+    "checkpoints",
+    "registry",
+    "pl",
+    "cli",
+)
 BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 BASE = {"_errors", "_checks"}
 SUPPORT = {*BASE, "_atomic", "_backend", "_card", "_graph", "_memory", "_openvino", "_tensorflow_bytes", "_tracks"}
@@ -254,16 +266,19 @@ ALLOWED = {
     "pl": {*BASE, "_atomic", "_tracks", "genome"},
     "datasets": {*BASE, "_atomic", "_tensorflow_bytes", "_tracks", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
-    "tl": {*SUPPORT, "layers", "genome", "datasets", "checkpoints"},
+    "tl": {*SUPPORT, "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
+    "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "genome", "datasets", "checkpoints", "registry"},
+    "tl.finetuning": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.training", "datasets", "checkpoints"},
     "registry": {*SUPPORT, "checkpoints"},
-    "cli": {*SUPPORT, "", "tl", "pl", "registry", "checkpoints", "datasets", "genome"},
+    "cli": {*SUPPORT, "", "tl", "tl.training", "pl", "registry", "checkpoints", "datasets", "genome"},
 }
 
 
 def files_of(room):
     folder = PACKAGE / room.replace(".", "/")
     found = sorted(folder.rglob("*.py"))
-    return [path for path in found if not (room == "tl" and path.is_relative_to(PACKAGE / "tl" / "zoo"))]
+    inner = [PACKAGE / other.replace(".", "/") for other in ROOMS if other.startswith(f"{room}.")]
+    return [path for path in found if not any(path.is_relative_to(folder) for folder in inner)]
 
 
 def imported_modules(path):

@@ -11,7 +11,21 @@ from typer.core import TyperGroup
 from crested_like import __version__
 from crested_like._errors import CrestedLikeError, UnknownModelError
 from crested_like.cli import _console as console
-from crested_like.cli import backends, convert_checkpoint, demo, fetch, models, predict, segment, show, verify
+from crested_like.cli import (
+    backends,
+    build_dataset,
+    convert_checkpoint,
+    convert_dataset,
+    demo,
+    evaluate,
+    fetch,
+    models,
+    predict,
+    segment,
+    show,
+    train,
+    verify,
+)
 
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 
@@ -23,7 +37,7 @@ class _Verbs(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            console.fail("Interrupted. No unfinished file was left.")
+            console.fail("Interrupted.")
             raise typer.Exit(_INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output, such as head, has seen enough
             raise
@@ -78,5 +92,9 @@ app.command("models")(models.models)
 app.command("show")(show.show)
 app.command("fetch")(fetch.fetch)
 app.command("convert-checkpoint")(convert_checkpoint.convert_checkpoint)
+app.command("convert-dataset")(convert_dataset.convert_dataset)
+app.command("build-dataset")(build_dataset.build_dataset)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("verify")(verify.verify)
 app.command("backends")(backends.backends)

@@ -7,6 +7,7 @@ from crested_like.layers.activations import gelu_erf, gelu_sigmoid, gelu_tanh
 from crested_like.layers.attention import MultiheadAttention
 from crested_like.layers.features import FeatureProbability
 from crested_like.layers.gating import SwishGate
+from crested_like.layers.lora import Lora, LoraMultiheadAttention, LoraRotaryAttention, LoraSelfAttention
 from crested_like.layers.pooling import AttentionPool1D
 from crested_like.layers.rotary import RotaryAttention
 from crested_like.layers.scaling import ChannelScale
@@ -19,6 +20,10 @@ __all__ = [
     "ChannelScale",
     "FeatureProbability",
     "LearnedPositions",
+    "Lora",
+    "LoraMultiheadAttention",
+    "LoraRotaryAttention",
+    "LoraSelfAttention",
     "MultiheadAttention",
     "RotaryAttention",
     "SelfAttention",

@@ -11,13 +11,14 @@ from crested_like._checks import fraction, int_at_least, one_of, positive_int
 from crested_like.layers import positions
 from crested_like.layers._blocked import RelativeTerm, attend, merge_heads, split_heads
 from crested_like.layers._initializers import fresh
+from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
 
 BASES = ("central_mask", "enformer")
 
 
 @serializable("MultiheadAttention", formerly=("crested>MultiheadAttention", "MultiheadAttention"))
-class MultiheadAttention(keras.layers.Layer):
+class MultiheadAttention(WithProjections):
     """Self-attention whose logits also depend on the distance between key and query.
 
     ``(B, T, C) -> (B, T, output_size)``. With ``q`` scaled by ``key_size^-0.5``, learned biases ``u`` and ``w``
@@ -126,7 +127,7 @@ class MultiheadAttention(keras.layers.Layer):
         self._v_layer = self._projection("v_layer", value_width)
         for layer in (self._q_layer, self._k_layer, self._v_layer):
             layer.build(input_shape)
-        self._embedding_layer = keras.layers.Dense(
+        self._embedding_layer = self._make_dense(
             self.output_size,
             kernel_initializer=self.output_initializer,
             kernel_regularizer=self._penalty(),
@@ -149,7 +150,7 @@ class MultiheadAttention(keras.layers.Layer):
         return keras.regularizers.L2(self.l2_scale) if self.l2_scale else None
 
     def _dense(self, name: str, units: int, dtype: Any) -> keras.layers.Layer:
-        return keras.layers.Dense(
+        return self._make_dense(
             units,
             use_bias=False,
             kernel_initializer=fresh(self.kernel_initializer),

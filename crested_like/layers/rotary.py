@@ -9,12 +9,13 @@ from keras import ops
 
 from crested_like._checks import fraction, int_at_least, positive_int
 from crested_like.layers._blocked import attend, merge_heads, split_heads
+from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
 from crested_like.layers.positions import rotary_angles
 
 
 @serializable("RotaryAttention")
-class RotaryAttention(keras.layers.Layer):
+class RotaryAttention(WithProjections):
     """Grouped-query self-attention with rotary position embedding (Su et al. 2021; Ainslie et al. 2023).
 
     ``(B, T, C) -> (B, T, C)``. One projection gives queries, keys and values, in that order, heads outermost in each.
@@ -87,7 +88,7 @@ class RotaryAttention(keras.layers.Layer):
                 f"rotary_dim must be at most the {self.head_size} channels of a head; got {self.rotary_dim}."
             )
         self._angles = rotary_angles(length, self.rotary_dim, self.rotary_base)
-        self._qkv_layer = keras.layers.Dense(
+        self._qkv_layer = self._make_dense(
             self.head_size * (self.heads + 2 * self.key_value_heads),
             kernel_initializer=self.kernel_initializer,
             bias_initializer=self.bias_initializer,
@@ -96,7 +97,7 @@ class RotaryAttention(keras.layers.Layer):
             dtype=self.dtype_policy,
         )
         self._qkv_layer.build(input_shape)
-        self._output_layer = keras.layers.Dense(
+        self._output_layer = self._make_dense(
             channels,
             kernel_initializer=self.output_initializer,
             kernel_regularizer=self._penalty(),

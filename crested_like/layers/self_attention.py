@@ -11,6 +11,7 @@ from keras import ops
 
 from crested_like._checks import int_at_least, positive_int
 from crested_like.layers._blocked import attend, merge_heads, split_heads
+from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
 from crested_like.layers.positions import rescaled_base, rotary_angles
 from crested_like.layers.tokens import not_padding
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 @serializable("SelfAttention")
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(WithProjections):
     """Self-attention with biases, and with rotary positions if asked for (Vaswani et al. 2017; Su et al. 2021).
 
     ``[(B, T, C), (B, T) tokens] -> (B, T, C)``. All channels of a query and key head are rotated, in two halves (not
@@ -84,7 +85,7 @@ class SelfAttention(keras.layers.Layer):
             ("v_layer", width, channels),
             ("output_layer", channels, width),
         ):
-            layer = keras.layers.Dense(
+            layer = self._make_dense(
                 units, kernel_initializer=self.kernel_initializer, name=name, dtype=self.dtype_policy
             )
             layer.build((None, length, before))

@@ -176,6 +176,7 @@ def _propagate(inputs: list[Any], spans: dict[int, _Span | None], outputs: list[
 
 def _after(layer: Any, sources: list[_Span | None], output: Any) -> _Span | None:
     """Span of a layer's output: by its own numbers where it moves positions, else by the lengths alone."""
+    layer = layer.layer if isinstance(layer, keras.layers.Wrapper) else layer
     length = output.shape[1] if len(output.shape) >= 3 else None
     known = [span for span in sources if span is not None]
     if length is None or not known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -11,17 +11,19 @@ from crested_like._card import attach, card_of
 from crested_like._checks import positive_int
 from crested_like._errors import GeometryError
 from crested_like.tl._tokens import tokenizer_of
+from crested_like.tl.zoo._blocks import crop_to
 
 #: Layers that are built for one number of positions.
 _FOR_ONE_LENGTH = (layers.MultiheadAttention, layers.RotaryAttention)
 
 
-def with_input_length(model: keras.Model, input_length: int | None) -> keras.Model:
+def with_input_length(
+    model: keras.Model, input_length: int | None, *, output_bins: int | Literal["all"] | None = None
+) -> keras.Model:
     """A model of the same weights for sequences of another length.
 
     No weight of these networks depends on the length. Layers are shared with the given model, but for attention with
-    relative positions, which is built for one length and gets copies of its weights. Bases cropped at either side stay
-    as they are.
+    relative positions, which is built for one length and gets copies of its weights.
 
     Parameters
     ----------
@@ -30,6 +32,9 @@ def with_input_length(model: keras.Model, input_length: int | None) -> keras.Mod
     input_length
         In bp; ``None`` for any length, where the network allows it (Nucleotide Transformer, SegmentNT). Rotary
         positions of SegmentNT are stretched as its authors do for more than 5,001 tokens.
+    output_bins
+        Bins to keep from the centre, or ``"all"``, for a network with a crop; by default as many bases are cropped at
+        either side as before.
 
     Returns
     -------
@@ -39,7 +44,7 @@ def with_input_length(model: keras.Model, input_length: int | None) -> keras.Mod
     Raises
     ------
     GeometryError
-        If the network cannot take such a length.
+        If the network cannot take such a length, has no crop to change, or fewer bins than are to be kept.
 
     Examples
     --------
@@ -54,17 +59,32 @@ def with_input_length(model: keras.Model, input_length: int | None) -> keras.Mod
     old = model.inputs[0]
     x = keras.Input((_positions(model, input_length), *old.shape[2:]), dtype=old.dtype, name=old.name.split(":")[0])
     values: dict[int, Any] = {id(old): x}
+    crop = None if output_bins is None else crop_of(model)
+    if output_bins is not None and crop is None:
+        raise GeometryError(f"output_bins changes a network's one crop; model {model.name!r} has none, or several.")
+    kept = None if output_bins == "all" else output_bins
     try:
         for step in _graph.steps(model.inputs, model.outputs):
-            values |= _again(step, values)
+            if step.layer is crop:
+                values[id(step.outputs[0])] = crop_to(values[id(step.inputs[0])], kept, crop.name)
+            else:
+                values |= _again(step, values)
     except ValueError as error:
-        raise GeometryError(f"Model {model.name!r} cannot take {input_length:,} bp: {error}") from error
+        length = "any number of" if input_length is None else f"{input_length:,}"
+        raise GeometryError(f"Model {model.name!r} cannot take {length} bp: {error}") from error
     outputs = keras.tree.map_structure(lambda tensor: values[id(tensor)], model.output)
     made = keras.Model(x, outputs, name=model.name)
     card = card_of(model)
     if card is not None:
         attach(made, card.replace(input_length=input_length, output_bins=None))
     return made
+
+
+def crop_of(model: keras.Model) -> keras.layers.Layer | None:
+    """The one layer of a graph that takes as many positions off either side; None without one, or with several."""
+    found = [layer for layer in model.layers if isinstance(layer, keras.layers.Cropping1D)]
+    found = [layer for layer in found if layer.cropping[0] == layer.cropping[1]]
+    return found[0] if len(found) == 1 else None
 
 
 def _positions(model: keras.Model, input_length: int | None) -> int | None:

@@ -1,7 +1,8 @@
-"""Losses for coverage and peak models, on any backend.
+"""Losses for coverage, peak and segmentation models, on any backend.
 
 Models compiled with CREsted carry its losses in their file; each has an equivalent here that reads the old entry, so
-that such a file loads, evaluates and trains on. ``PoissonMultinomial`` is the loss of Borzoi's own training.
+that such a file loads, evaluates and trains on. ``PoissonMultinomial`` is the loss of Borzoi's own training, and
+``SegmentationLoss`` is for models of genomic elements.
 
 All compute in float32, also under mixed precision. Unless said otherwise targets and predictions are
 ``(batch, ..., tracks)``.
@@ -12,12 +13,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import keras
 from keras import ops
 
 from crested_like._checks import one_of, positive_int
 from crested_like.layers._register import serializable
+from crested_like.tl._loss import Loss
 from crested_like.tl._pairs import float_pair
+from crested_like.tl._segmentation_losses import SegmentationLoss
 
 __all__ = [
     "CosineMSE",
@@ -25,22 +27,10 @@ __all__ = [
     "GiniPower",
     "PoissonKL",
     "PoissonMultinomial",
+    "SegmentationLoss",
     "SummedPoisson",
     "SummedPoissonMultinomial",
 ]
-
-
-class _Loss(keras.losses.Loss):
-    """A Keras loss with a fixed default name, whose configuration also holds its dtype."""
-
-    default_name: str
-
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None):
-        super().__init__(name=name or self.default_name, reduction=reduction, dtype=dtype)
-
-    def get_config(self) -> dict:
-        """Every argument of the constructor."""
-        return {**super().get_config(), "dtype": self.dtype}
 
 
 def _unit(x):
@@ -50,7 +40,7 @@ def _unit(x):
 
 
 @serializable("CosineMSE", formerly=("Losses>CosineMSELoss",))
-class CosineMSE(_Loss):
+class CosineMSE(Loss):
     r"""Squared error minus weighted cosine similarity, as ``CosineMSELoss`` of CREsted.
 
     .. math:: L = m - w \cos(t, p), \quad m = \mathrm{mean}((p - t)^2), \quad w = \min(\max(m, 1), w_{max})
@@ -120,7 +110,7 @@ class CosineMSELog(CosineMSE):
 
 
 @serializable("SummedPoisson", formerly=("Losses>PoissonLoss",))
-class SummedPoisson(_Loss):
+class SummedPoisson(Loss):
     r"""Poisson loss summed over the last axis, as ``PoissonLoss`` of CREsted.
 
     .. math:: L = \sum_c p_c - t_c \ln(p_c + \epsilon)
@@ -244,7 +234,7 @@ class PoissonKL(SummedPoissonMultinomial):
 
 
 @serializable("GiniPower", formerly=("Custom>GiniLoss",))
-class GiniPower(_Loss):
+class GiniPower(Loss):
     r"""Absolute error to a power that grows with the specificity of the target, as ``GiniLoss`` of CREsted.
 
     .. math:: L = \mathrm{mean}_c |t_c - p_c|^{s + g r}, \quad g = \frac{\sum_i (2i - n - 1) t_{(i)}}{n \sum_i t_{(i)}}
@@ -295,7 +285,7 @@ def _gini(y):
 
 
 @serializable("PoissonMultinomial")
-class PoissonMultinomial(_Loss):
+class PoissonMultinomial(Loss):
     r"""Poisson loss of a track's total plus multinomial loss of its shape: the training loss of Borzoi.
 
     For targets and predictions ``(batch, bins, tracks)``, with N bins and totals :math:`T, P` over bins:

@@ -100,11 +100,6 @@ def _gradients_torch(layer: keras.layers.Layer, loss: Any) -> list:
     return [w.value.grad for w in layer.trainable_weights]
 
 
-@pytest.fixture(autouse=True)
-def _quick(quick_to_compile):
-    """All tests of this folder."""
-
-
 @pytest.fixture
 def check_layer(rng, tmp_path):
     """Check one layer class with one configuration on one input: ``(class, config, x, reference, ...)``.

@@ -64,3 +64,46 @@ def genome(tmp_path_factory: pytest.TempPathFactory) -> Genome:
     path: Path = tmp_path_factory.mktemp("genome") / "small.fa"
     path.write_text(f">chr1\n{''.join(letters[:5000])}\n>chr2\n{''.join(letters[5000:])}\n")
     return Genome(path, name="small")
+
+
+@pytest.fixture(scope="session")
+def loss_gradient():
+    """Gradient of a loss by the predictions, as the backend takes it: ``(loss, targets, predictions)``."""
+
+    def gradient(loss, targets, predictions):
+        x = keras.ops.convert_to_tensor(predictions)
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return np.asarray(jax.grad(lambda x: loss(targets, x))(x))
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = loss(targets, x)
+            return tape.gradient(value, x).numpy()
+        x = x.detach().clone().requires_grad_()
+        loss(targets, x).backward()
+        return x.grad.cpu().numpy()
+
+    return gradient
+
+
+@pytest.fixture(scope="session")
+def numeric_gradient():
+    """Gradient of a function of one array by central differences in float64: ``(function, x)``."""
+
+    def gradient(function, x, step=1e-5):
+        x = np.array(x, "float64")
+        found = np.empty_like(x)
+        for i in np.ndindex(x.shape):
+            kept = x[i]
+            x[i] = kept + step
+            above = function(x)
+            x[i] = kept - step
+            found[i] = (above - function(x)) / (2 * step)
+            x[i] = kept
+        return found
+
+    return gradient

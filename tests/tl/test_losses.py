@@ -133,14 +133,45 @@ def targets_and_predictions(rng, shape):
     return t.astype("float32"), p.astype("float32")
 
 
+def float32_close(got, want):
+    """Whether all agree to 10⁻⁶ of the largest: they are differences of terms that may be larger than they are."""
+    got, want = np.asarray(got, "float64"), np.asarray(want)
+    return got.shape == want.shape and np.abs(got - want).max() <= 1e-6 * np.abs(want).max()
+
+
 @pytest.mark.parametrize(("kind", "slow", "settings", "shape"), EVERY)
 def test_formula(kind, slow, settings, shape, rng):
     t, p = targets_and_predictions(rng, shape)
     want = slow(t.astype("float64"), p.astype("float64"), **settings)
-    got = keras.ops.convert_to_numpy(kind(reduction="none", **settings)(t, p))
-    assert got.shape == want.shape
-    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)  # float32
-    np.testing.assert_allclose(float(kind(**settings)(t, p)), want.mean(), rtol=2e-5, atol=2e-5)
+    assert float32_close(keras.ops.convert_to_numpy(kind(reduction="none", **settings)(t, p)), want)
+    np.testing.assert_allclose(float(kind(**settings)(t, p)), want.mean(), rtol=0, atol=1e-6 * np.abs(want).max())
+
+
+def test_poisson_of_keras_is_the_specified_one(rng):
+    """The Poisson loss of Enformer and Basenji2 is Keras' own."""
+    t, p = targets_and_predictions(rng, (2, 9, 3))
+    want = np.mean(p.astype("float64") - t * np.log(p.astype("float64") + 1e-7))
+    np.testing.assert_allclose(float(keras.losses.Poisson()(t, p)), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bins", [7, 512])
+@pytest.mark.parametrize("settings", [{"total_weight": 0.2}, {"weight_range": 8.0}])
+def test_poisson_multinomial_weighs_samples_and_bins_at_any_length(settings, bins, rng):
+    t, p = targets_and_predictions(rng, (3, bins, 4))
+    want = slow_poisson_multinomial(t.astype("float64"), p.astype("float64"), **settings)
+    weight = np.array([0.0, 1.0, 2.5], "float32")
+    got = float(losses.PoissonMultinomial(**settings)(t, p, sample_weight=weight))
+    np.testing.assert_allclose(got, want @ weight / 3, rtol=0, atol=1e-6 * np.abs(want * weight).max())
+
+
+@pytest.mark.skipif(not TRAINS, reason="this backend only predicts")
+@pytest.mark.parametrize(("kind", "slow", "settings", "shape"), EVERY)
+def test_gradient_is_that_of_the_formula(kind, slow, settings, shape, rng, loss_gradient, numeric_gradient):
+    t, p = targets_and_predictions(rng, shape)
+    t[0], p[-1, 0] = 0.25, 1.5  # where a formula has a kink, differences say nothing
+    want = numeric_gradient(lambda x: slow(t.astype("float64"), x, **settings).mean(), p)
+    got = loss_gradient(kind(**settings), t, p)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("kind", [losses.CosineMSE, losses.CosineMSELog])

@@ -136,6 +136,20 @@ def test_one_value_a_track(kind, rng):
 
 
 @pytest.mark.parametrize("kind", PER_TRACK)
+@pytest.mark.parametrize("sizes", [(40,), (1,) * 13 + (27,)])
+def test_coverage_of_whole_windows_to_a_millionth(kind, sizes, rng):
+    """Counts of thousands of bins, most of them empty, as coverage is; every track on a scale of its own."""
+    scale = np.array([0.01, 1.0, 30.0, 1000.0], "float32")
+    batches = []
+    for t, noise in make_batches(rng, sizes, (600, 4)):
+        t[rng.random(t.shape) < 0.8] = 0
+        batches.append((t * scale, (0.7 * t + 0.1 * noise) * scale))
+    got = streamed(kind(average=False), batches)
+    np.testing.assert_allclose(got, [SLOW[kind]([pair]) for pair in tracks_of(batches)], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(streamed(kind(), batches), SLOW[kind](batches), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", PER_TRACK)
 def test_large_means_do_not_cancel(kind, rng):
     """A plain float32 sum of squares loses everything here: mean² is 10⁸ times the variance."""
     batches = [(t + np.float32(1e4), p + np.float32(1e4)) for t, p in make_batches(rng, (3,) * 20, (2000, 2))]

@@ -122,8 +122,3 @@ def weights_that_matter(model, rng):
 
     model.set_weights([draw(weight) for weight in model.weights])
     return model
-
-
-@pytest.fixture(autouse=True)
-def _quick(quick_to_compile):
-    """All tests of this folder."""

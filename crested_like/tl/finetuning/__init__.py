@@ -1,0 +1,1 @@
+"""Pretrained trunks for other tracks: new heads, frozen blocks, low-rank adapters."""
