@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Columns of published tables that say nothing outside the publisher's own cluster.
 _PRIVATE = ("file", "genome", "index")
+#: What makes pandas read the very numbers that are written; from 3.1 on it always does.
+_EXACT = {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
 
 
 def tracks_of(tracks: object) -> pd.DataFrame:
@@ -60,7 +62,7 @@ def read_tracks(path: str | os.PathLike[str], *, keep: Collection[str] = ()) -> 
                     sep="\t",
                     index_col=0 if own_index else None,
                     dtype={"identifier": str, "description": str},
-                    float_precision="round_trip",
+                    **_EXACT,
                 )
                 return normalise(table, keep=keep)
             file.seek(0)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +87,7 @@ def test_tables_of_values(genome, values, tmp_path):
 
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
 def test_anndata(genome, letters, values, form):
+    anndata = pytest.importorskip("anndata")
     adata = anndata.AnnData(
         form(values.T),
         obs=pd.DataFrame(index=["topic 1", "topic 2", "topic 3"]),
@@ -106,6 +106,7 @@ def test_anndata(genome, letters, values, form):
 
 def test_anndata_whose_variables_are_named_after_regions(genome, letters, values):
     names = ["chr1:10-30", "chr1:100-120"]
+    anndata = pytest.importorskip("anndata")
     adata = anndata.AnnData(values[:2].T, var=pd.DataFrame(index=names))
     data = ScalarTargets.from_anndata(adata, genome)
     assert data.labels == ("train",)
@@ -169,6 +170,7 @@ def test_regions_off_the_genome(genome, values):
 
 
 def test_an_anndata_without_values(genome):
+    anndata = pytest.importorskip("anndata")
     adata = anndata.AnnData(var=pd.DataFrame(index=["chr1:10-30"]))
     with pytest.raises(DatasetError, match=r"The AnnData has no values: \.X is empty"):
         ScalarTargets.from_anndata(adata, genome)
