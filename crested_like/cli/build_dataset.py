@@ -9,28 +9,13 @@ from typing import Annotated, Optional
 import typer
 
 from crested_like.cli import _console as console
+from crested_like.cli._dataset_options import Container, Version
 
 WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
 WantedInt = Optional[int]  # noqa: UP045
 WantedList = Optional[list[str]]  # noqa: UP045
 
 _SHAPE, _SETS, _VALUES, _WORK = "Shape", "Sets", "Values", "Work"
-
-
-class Format(StrEnum):
-    """Formats of datasets."""
-
-    zarr = "zarr"
-    tfrecord = "tfrecord"
-    hdf5 = "hdf5"
-    text_hdf5 = "text-hdf5"
-
-
-class Version(StrEnum):
-    """Formulas of the targets."""
-
-    new = "new"
-    old = "old"
 
 
 class Missing(StrEnum):
@@ -53,7 +38,7 @@ def build_dataset(
     crop_bp: Annotated[
         int, typer.Option(min=0, help="Bases at each side without targets.", rich_help_panel=_SHAPE)
     ] = 0,
-    format: Annotated[Format, typer.Option(help="What to write.", rich_help_panel=_WORK)] = Format.zarr,
+    format: Annotated[Container, typer.Option(help="What to write.", rich_help_panel=_WORK)] = Container.zarr,
     windows: Annotated[
         WantedPath, typer.Option(help="A prepared sequences.bed; nothing is split then.", rich_help_panel=_SETS)
     ] = None,

@@ -9,6 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from crested_like.cli import _console as console
+from crested_like.cli._dataset_options import Container, Version
 
 Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
 WantedNumber = Optional[int]  # noqa: UP045
@@ -17,28 +18,12 @@ WantedList = Optional[list[str]]  # noqa: UP045
 _WINDOWS, _CHOICE, _SOURCE, _RUN = "Windows", "What to take", "About the source", "The run"
 
 
-class Container(StrEnum):
-    """What a dataset can be written as."""
-
-    tfrecord = "tfrecord"
-    zarr = "zarr"
-    hdf5 = "hdf5"
-    text = "text-hdf5"
-
-
 class Edge(StrEnum):
     """What becomes of windows beyond the end of a chromosome."""
 
     pad = "pad"
     drop = "drop"
     error = "error"
-
-
-class Transform(StrEnum):
-    """Versions of the target transform."""
-
-    old = "old"
-    new = "new"
 
 
 _BY_ENDING = {".zarr": Container.zarr, ".h5": Container.hdf5, ".hdf5": Container.hdf5, "": Container.tfrecord}
@@ -89,7 +74,7 @@ def convert_dataset(
     ] = True,
     assembly: Annotated[Wanted, typer.Option(help="Name of the assembly, to keep.", rich_help_panel=_SOURCE)] = None,
     transform: Annotated[
-        Optional[Transform],  # noqa: UP045
+        Optional[Version],  # noqa: UP045
         typer.Option(help="Version of the target transform, to keep.", rich_help_panel=_SOURCE),
     ] = None,
     records_per_file: Annotated[

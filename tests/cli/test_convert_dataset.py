@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crested_like.cli._dataset_options import Container, Version
 from crested_like.datasets import ArrayDataset, BasenjiDataset, Layout, open_writer
+from crested_like.datasets._layout import TRANSFORMS
+from crested_like.datasets._writing import FORMATS
 
 LENGTH, COUNT = 512, 5
 
@@ -84,3 +87,8 @@ def test_what_cannot_be_is_said_in_a_line(run, data, words, message):
     assert done.exit_code == 1
     assert message in " ".join(done.stderr.split())
     assert "Traceback" not in done.output
+
+
+def test_choices_are_those_of_the_functions():
+    assert set(Container) == set(FORMATS)
+    assert set(Version) == set(TRANSFORMS)
