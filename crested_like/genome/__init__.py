@@ -9,6 +9,7 @@ from crested_like.genome._annotations import write_intervals
 from crested_like.genome._bigwig import read_bigwig, write_bigwig
 from crested_like.genome._fasta import Genome, register_genome, registered_genome, resolve_genome
 from crested_like.genome._files import read_fasta
+from crested_like.genome._genes import Gene, find_genes, read_genes
 from crested_like.genome._gtf import Transcript, longest_of_each_gene, read_gtf
 from crested_like.genome._onehot import (
     check_one_hot,
@@ -19,6 +20,7 @@ from crested_like.genome._onehot import (
     shift_one_hot,
 )
 from crested_like.genome._regions import Region, Regions, check_regions, parse_region, read_bed, regions_of
+from crested_like.genome._shuffle import shuffle_dna
 from crested_like.genome._tokens import Tokenizer, one_hot_of_tokens, tokenizer
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "reverse_complement",
     "reverse_complement_one_hot",
     "shift_one_hot",
+    "shuffle_dna",
     "Tokenizer",
     "tokenizer",
     "one_hot_of_tokens",
@@ -45,6 +48,9 @@ __all__ = [
     "Transcript",
     "read_gtf",
     "longest_of_each_gene",
+    "Gene",
+    "read_genes",
+    "find_genes",
     "read_bigwig",
     "write_bigwig",
     "write_intervals",
