@@ -42,6 +42,10 @@ class RegionError(CrestedLikeError, ValueError):
     """A region, BED line or chromosome name is malformed or off the genome."""
 
 
+class GeneError(CrestedLikeError, ValueError):
+    """Genes were asked for that an annotation does not have, or that it has more than once."""
+
+
 class TrackError(CrestedLikeError, ValueError):
     """Tracks were asked for that the model does not have, or that its card does not describe."""
 

@@ -26,6 +26,8 @@ class Transcript:
     """``"+"``, ``"-"`` or ``"."``."""
     exons: tuple[tuple[int, int], ...]
     coding: tuple[tuple[int, int], ...] = ()
+    gene_identifier: str = ""
+    """Identifier of the gene, where the file has one."""
 
     @property
     def start(self) -> int:
@@ -85,8 +87,8 @@ def read_gtf(
 class _Parts:
     """What has been read of a transcript."""
 
-    def __init__(self, gene: str, strand: str) -> None:
-        self.gene, self.strand = gene, strand
+    def __init__(self, gene: str, gene_identifier: str, strand: str) -> None:
+        self.gene, self.gene_identifier, self.strand = gene, gene_identifier, strand
         self.exons: list[tuple[int, int]] = []
         self.coding: list[tuple[int, int]] = []
 
@@ -103,15 +105,15 @@ def _take(fields: list[str], parts: dict[tuple[str, str], _Parts], chrom: str | 
     if "transcript_id" not in told:
         raise ValueError("it names no transcript_id")
     gene = told.get("gene_name") or told.get("gene_id") or told["transcript_id"]
-    content = parts.setdefault((place, told["transcript_id"]), _Parts(gene, strand))
+    fresh = _Parts(gene, told.get("gene_id", ""), strand)
+    content = parts.setdefault((place, told["transcript_id"]), fresh)
     (content.exons if kind == "exon" else content.coding).append((int(first) - 1, int(last)))
 
 
 def _transcript(key: tuple[str, str], content: _Parts) -> Transcript:
     chrom, identifier = key
-    return Transcript(
-        identifier, content.gene, chrom, content.strand, tuple(sorted(content.exons)), tuple(sorted(content.coding))
-    )
+    exons, coding = tuple(sorted(content.exons)), tuple(sorted(content.coding))
+    return Transcript(identifier, content.gene, chrom, content.strand, exons, coding, content.gene_identifier)
 
 
 def longest_of_each_gene(transcripts: Iterable[Transcript]) -> list[Transcript]:

@@ -14,6 +14,7 @@ _HOMES = {
     "losses": None,
     "metrics": None,
     "Geometry": "_geometry",
+    "Readout": "readout._readout",
     "Phase": "finetuning._finetune",
     "Run": "training._fit",
     "add_lora": "finetuning._lora",

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crested_like import _graph
-from crested_like._card import card_of, resolve_tracks, strand_pairs
+from crested_like._card import resolve_tracks
 from crested_like._errors import GeometryError, TrackError
 from crested_like.genome import reverse_complement_one_hot, shift_one_hot
+from crested_like.tl._channels import are_numbers, check_turnable, common_table, opposite
 from crested_like.tl._forward import forward
 from crested_like.tl._geometry import geometry, named_outputs
 from crested_like.tl._heads import check_head, reduced
@@ -161,7 +162,7 @@ class Predictor:
         if any(other != num_tracks for other in others):
             raise TrackError(f"Models to be averaged must have the same tracks; they have {num_tracks}, {others}.")
         #: Output channels, in the order of the result.
-        self.tracks = resolve_tracks(tracks, None if _are_numbers(tracks) else self.table, num_tracks)
+        self.tracks = resolve_tracks(tracks, None if are_numbers(tracks) else self.table, num_tracks)
         partners = self._partners(rc, unstranded, num_tracks)
         # one head computes what either strand needs
         computed = np.unique(np.concatenate([self.tracks, partners]))
@@ -178,24 +179,14 @@ class Predictor:
     @cached_property
     def table(self) -> pd.DataFrame | None:
         """The models' track table, where a card has one; it may have to be downloaded, so it is asked for late."""
-        return _common_table(self._models, self._head)
+        return common_table(self._models, self._head)
 
     def _partners(self, rc: bool, unstranded: bool, num_tracks: int) -> NDArray[np.intp]:
         """For every track of the result the channel that shows it on the reverse complement."""
         if not rc or unstranded:
             return self.tracks
-        if self.geometry.crop != self.geometry.crop_right:
-            raise GeometryError(
-                f"rc=True needs bins that lie in the middle of the input; here {self.geometry.crop:,} bp are cropped "
-                f"on the left and {self.geometry.crop_right:,} on the right."
-            )
-        pairs = strand_pairs(self.table)
-        if pairs is None:
-            raise TrackError(
-                "rc=True swaps the tracks of the two strands, and the model's card names no strand pairs. Give the "
-                "track table with crested_like.attach(model, targets), or say unstranded=True if no track has a strand."
-            )
-        return pairs[self.tracks]
+        check_turnable(self.geometry)
+        return opposite(self.table)[self.tracks]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -226,25 +217,3 @@ def _columns(values: NDArray, chosen: NDArray[np.intp] | None) -> NDArray:
     if chosen is None or np.array_equal(chosen, np.arange(values.shape[-1])):
         return values
     return values[..., chosen]
-
-
-def _are_numbers(tracks: Any) -> bool:
-    """Whether tracks are asked for by number alone, so that no table is needed."""
-    if tracks is None or isinstance(tracks, slice | int | np.integer):
-        return True
-    return isinstance(tracks, list | tuple | range | np.ndarray) and all(
-        isinstance(track, int | np.integer | np.bool_) for track in tracks
-    )
-
-
-def _common_table(models: Sequence[keras.Model], head: str) -> pd.DataFrame | None:
-    """Track table of the first model whose card has one; the others must not contradict it."""
-    found: pd.DataFrame | None = None
-    for model in models:
-        card = card_of(model)
-        table = None if card is None else card.track_table(head if head in card.heads else None)
-        if found is None:
-            found = table
-        elif table is not None and table["identifier"].tolist() != found["identifier"].tolist():
-            raise TrackError("Models to be averaged must have the same tracks in the same order; their cards differ.")
-    return found

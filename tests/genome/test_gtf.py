@@ -30,7 +30,7 @@ def gtf(tmp_path):
 def test_transcripts(gtf):
     first, second, third, last = read_gtf(gtf)
     assert (first.identifier, second.identifier, last.chrom) == ("t2", "t1", "chr2")
-    assert second == Transcript("t1", "G1", "chr1", "+", ((100, 200), (800, 900)), ((150, 200),))
+    assert second == Transcript("t1", "G1", "chr1", "+", ((100, 200), (800, 900)), ((150, 200),), "ENSG.1")
     assert (second.start, second.end) == (100, 900)
     assert third.strand == "-"
 

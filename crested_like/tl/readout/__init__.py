@@ -1,0 +1,1 @@
+"""The number of a prediction that one cares about."""
