@@ -7,13 +7,13 @@ computed again, as functions of their state, so that a second time gives the sam
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
 from keras import ops
 
 from crested_like import _graph
+from crested_like.tl._stretches import stretches
 
 
 def rematerialised(model: keras.Model) -> keras.Model:
@@ -34,7 +34,7 @@ def rematerialised(model: keras.Model) -> keras.Model:
     """
     _graph.require_functional(model)
     values = {id(tensor): tensor for tensor in model.inputs}
-    for number, (inputs, outputs) in enumerate(_blocks(model)):
+    for number, (inputs, outputs) in enumerate(stretches(model)):
         block = _Block(keras.Model(inputs, outputs), name=f"block_{number}")
         results = block([values[id(tensor)] for tensor in inputs])
         values |= {id(tensor): result for tensor, result in zip(outputs, results, strict=True)}
@@ -70,31 +70,3 @@ class _Block(keras.layers.Layer):
         for variable, value in zip(state, results[split:], strict=True):
             variable.assign(value)
         return list(results[:split])
-
-
-def _blocks(model: keras.Model) -> list[tuple[list[Any], list[Any]]]:
-    """The graph cut into consecutive stretches: what each needs from before, and what is needed of it afterwards."""
-    order = list(_graph.steps(model.inputs, model.outputs))
-    last_use = {id(tensor): number for number, step in enumerate(order) for tensor in step.inputs}
-    last_use |= {id(tensor): len(order) for tensor in model.outputs}
-    blocks, start = [], 0
-    for end in _ends(order, last_use):
-        steps = order[start:end]
-        made = {id(tensor): tensor for step in steps for tensor in step.outputs}
-        needed = {id(tensor): tensor for step in steps for tensor in step.inputs if id(tensor) not in made}
-        handed_on = [tensor for key, tensor in made.items() if last_use.get(key, -1) >= end]
-        blocks.append((list(needed.values()), handed_on))
-        start = end
-    return blocks
-
-
-def _ends(order: list[_graph.Step], last_use: dict[int, int]) -> list[int]:
-    """Where blocks end: after every step with less alive than before it, and no more than after the next."""
-    alive: list[int] = []
-    live: dict[int, int] = {}
-    for number, step in enumerate(order):
-        live |= {id(tensor): math.prod(size or 1 for size in tensor.shape[1:]) for tensor in step.outputs}
-        live = {key: size for key, size in live.items() if last_use.get(key, -1) > number}
-        alive.append(sum(live.values()))
-    inner = [i + 1 for i in range(1, len(alive) - 1) if alive[i] < alive[i - 1] and alive[i] <= alive[i + 1]]
-    return [*inner, len(order)]

@@ -13,10 +13,11 @@ import pytest
 from crested_like._errors import GeometryError, RecipeError
 from crested_like.layers import MultiheadAttention
 from crested_like.tl import fit, geometry, zoo
+from crested_like.tl._stretches import stretches
 from crested_like.tl.training._devices import devices_for
 from crested_like.tl.training._network import twin
 from crested_like.tl.training._random import seed_everything
-from crested_like.tl.training._remat import _blocks, rematerialised
+from crested_like.tl.training._remat import rematerialised
 
 BACKEND = keras.backend.backend()
 BORZOI = {
@@ -188,14 +189,14 @@ def test_dropout_with_a_seed_of_its_own_is_the_same_in_both_passes(rng):
             z = keras.layers.Dropout(0.5, seed=i)(z)
             z = keras.layers.MaxPooling1D(2, padding="same", name=f"pool_{i}")(z)
         model = keras.Model(entrance, keras.layers.Dense(3, activation="softplus")(z))
-        assert len(_blocks(model)) > 1
+        assert len(stretches(model)) > 1
         found.append(gradients(change(model), x, y))
     for a, b in zip(*found, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_blocks_end_where_little_is_alive(borzoi):
-    blocks = _blocks(borzoi)
+    blocks = stretches(borzoi)
     ends = [[tensor._keras_history.operation.name for tensor in outputs] for _, outputs in blocks]
     names = [name for own in ends for name in own]
     assert {"stem_pool", "transformer_1_attention_add", "transformer_1_add", "head_human"} <= set(names)
@@ -223,7 +224,7 @@ def test_less_is_kept_for_the_gradient(rng):
         assert outputs.requires_grad
         return sum(tensors.values())
 
-    handed_on = sum(4 * np.prod(tensor.shape[1:]) for inputs, _ in _blocks(model) for tensor in inputs)
+    handed_on = sum(4 * np.prod(tensor.shape[1:]) for inputs, _ in stretches(model) for tensor in inputs)
     assert kept(rematerialised(model)) + handed_on < 0.4 * kept(model)
 
 
