@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +64,22 @@ class NewFile:
         finally:
             self._raw.close()
         self.check()
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """A :class:`NewFile` to be filled in the block, in which ``check`` is called after every large part.
+
+    Raises
+    ------
+    OSError
+        If a write failed, as on a full disk.
+    """
+    new = NewFile(path)
+    try:
+        yield new
+    finally:
+        new.close()
 
 
 class _Unfailing(io.FileIO):

@@ -1,4 +1,4 @@
-"""The folder in which a dataset grows, with what is needed to go on after an interruption."""
+"""The folder in which a result grows, with what is needed to go on after an interruption."""
 
 from __future__ import annotations
 
@@ -12,33 +12,45 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from crested_like._atomic import atomic_path
-from crested_like._errors import DatasetError
+from crested_like._errors import CrestedLikeError, DatasetError
 
 
 class Unfinished:
-    """``<out>.partial``: the dataset as far as it goes, the settings of the run, and a line for every block done.
+    """``<out>.partial``: the result as far as it goes, the settings of the run, and a line for every part done.
 
     Parameters
     ----------
     out
-        Where the dataset belongs when it is complete.
+        Where the result belongs when it is complete.
+    error
+        Raised where another run stands in the way.
+    replaces
+        Whether what is at ``out`` may be replaced, in the end.
+
+    Attributes
+    ----------
+    folder
+        What there is until then.
+    path
+        Place in it for the result itself, a file or folder with the name that it will have.
     """
 
-    def __init__(self, out: Path):
+    def __init__(self, out: Path, *, error: type[CrestedLikeError] = DatasetError, replaces: bool = False):
         self.out = Path(os.path.realpath(out))
+        self._error, self._replaces = error, replaces
         self.folder = self.out.with_name(f"{self.out.name}.partial")
-        self.dataset = self.folder / self.out.name  # with the ending that the dataset will have
+        self.path = self.folder / self.out.name
         self._settings = self.folder / "settings.json"
         self._marks = self.folder / "done.jsonl"
         self._lock = FileLock(self.folder / "lock")
 
     def check(self) -> None:
-        """Make sure that there is a place for the dataset.
+        """Make sure that there is a place for the result.
 
         Raises
         ------
         FileExistsError
-            If the dataset is there already.
+            If something is there already that may not be replaced.
         FileNotFoundError
             If the folder that is to hold it is not there.
         """
@@ -65,19 +77,19 @@ class Unfinished:
         ------
         FileExistsError, FileNotFoundError
             As for :meth:`check`.
-        DatasetError
-            If another process is writing it, or the interrupted run had other settings.
+        CrestedLikeError
+            The ``error``, if another process is writing it, or the interrupted run had other settings.
         """
         self.check()
         self.folder.mkdir(exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise DatasetError(f"Another process is writing {self.out} (it holds {self.folder}).") from None
+            raise self._error(f"Another process is writing {self.out} (it holds {self.folder}).") from None
         wanted = json.loads(json.dumps(settings))
         if resume and self._settings.is_file():
             try:
-                self._refuse_other(json.loads(self._settings.read_text(encoding="utf-8")), wanted)
+                self._refuse_other(self.settings(), wanted)
                 return self._marked()
             except BaseException:
                 self._lock.release()
@@ -91,17 +103,24 @@ class Unfinished:
             raise
         return []
 
+    def settings(self) -> dict[str, Any]:
+        """Settings of the interrupted run, if there is one."""
+        if not self._settings.is_file():
+            return {}
+        found: dict[str, Any] = json.loads(self._settings.read_text(encoding="utf-8"))
+        return found
+
     def mark(self, entry: Mapping[str, Any]) -> None:
         """Note that a part is done, so that the next run need not do it again."""
         with self._marks.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
     def commit(self) -> None:
-        """Give the dataset its name, and remove the folder."""
+        """Give the result its name, and remove the folder."""
         self._refuse_existing()
         if self.out.is_dir():
-            self.out.rmdir()
-        os.replace(self.dataset, self.out)
+            os.replace(self.out, self.folder / "replaced")
+        os.replace(self.path, self.out)
         self._remove()
 
     def leave(self, *, keep: bool) -> None:
@@ -112,6 +131,8 @@ class Unfinished:
             self._remove()
 
     def _refuse_existing(self) -> None:
+        if self._replaces:
+            return
         if self.out.is_file() or (self.out.is_dir() and any(self.out.iterdir())):
             raise FileExistsError(f"{self.out} is there already. Remove it or choose another name.")
 
@@ -119,7 +140,7 @@ class Unfinished:
         differing = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
         if differing:
             first = "; ".join(f"{name} was {found.get(name)!r}, now {wanted.get(name)!r}" for name in differing[:3])
-            raise DatasetError(
+            raise self._error(
                 f"{self.folder} holds an interrupted run with other settings ({first}). Run it with those to go on, "
                 f"start anew with resume=False, or delete that folder."
             )

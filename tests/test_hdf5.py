@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from crested_like.datasets.formats import _hdf5
+from crested_like import _hdf5
 
 
 @pytest.mark.parametrize("chunks", [(1, 4, 2), (1, 3, 2), (1, 5, 5), (1, 1, 1)])

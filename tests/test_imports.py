@@ -257,14 +257,18 @@ ROOMS = (
 )
 BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 BASE = {"_errors", "_checks"}
-SUPPORT = {*BASE, "_atomic", "_backend", "_card", "_graph", "_memory", "_openvino", "_tensorflow_bytes", "_tracks"}
+SUPPORT = {
+    *BASE,
+    *("_atomic", "_backend", "_card", "_graph", "_hdf5", "_memory", "_openvino", "_tensorflow_bytes", "_tracks"),
+    "_unfinished",
+}
 #: Room -> rooms and root modules it may import, besides itself.
 ALLOWED = {
     "layers": BASE,
     "tl.zoo": {*BASE, "_backend", "layers"},
     "genome": {*BASE, "_atomic"},
     "pl": {*BASE, "_atomic", "_tracks", "genome"},
-    "datasets": {*BASE, "_atomic", "_tensorflow_bytes", "_tracks", "genome"},
+    "datasets": {*BASE, "_atomic", "_hdf5", "_tensorflow_bytes", "_tracks", "_unfinished", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
     "tl": {*SUPPORT, "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
     "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "genome", "datasets", "checkpoints", "registry"},

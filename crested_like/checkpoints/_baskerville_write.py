@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 
 from crested_like._errors import CheckpointError
+from crested_like._hdf5 import new_file
 from crested_like.checkpoints._apply import layers_in_order
 from crested_like.checkpoints._baskerville_build import build
 from crested_like.checkpoints._baskerville_params import PARAMS, read_params
@@ -86,8 +86,8 @@ def write_weights(layers: Iterable[keras.layers.Layer], out: Path, first: int = 
         Number of the first layer of every kind.
     """
     counts: Counter[str] = Counter()
-    with h5py.File(out, "w") as file:
-        weights = file.create_group("model_weights")
+    with new_file(out) as new:
+        weights = new.root.create_group("model_weights")
         written = []
         for layer in layers:
             if not layer.weights:
@@ -103,6 +103,7 @@ def write_weights(layers: Iterable[keras.layers.Layer], out: Path, first: int = 
             group.attrs["weight_names"] = inside
             for path, weight in zip(inside, layer.weights, strict=True):
                 group[path] = np.asarray(keras.ops.convert_to_numpy(weight))
+            new.check()
             written.append(name)
         weights.attrs["layer_names"] = written
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from crested_like._checks import one_of, positive_int
 from crested_like._errors import DatasetError, DatasetWriteError
+from crested_like._unfinished import Unfinished
 from crested_like.datasets._layout import Layout, check_windows, digest
-from crested_like.datasets._unfinished import Unfinished
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,7 +178,7 @@ class Writer:
 
     def _open(self) -> None:
         try:
-            self._container.open(self._unfinished.dataset, fresh=not self._done)
+            self._container.open(self._unfinished.path, fresh=not self._done)
         except BaseException:
             with contextlib.suppress(OSError):  # it would be the same one
                 self._container.close()

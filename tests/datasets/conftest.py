@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import resource
 import struct
 import sys
 import zlib
@@ -162,14 +161,6 @@ def folder(tmp_path, rng):
 def placed(tmp_path, rng):
     """The twelve examples of :class:`Placed`, with their genome."""
     return Placed(tmp_path / "placed", rng).on_genome()
-
-
-@pytest.fixture
-def small_files():
-    """No file of this process can grow beyond some bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

@@ -217,7 +217,7 @@ def test_a_file_that_cannot_grow(tmp_path, folder, form, small_files):
         ("tfrecord", "crested_like.datasets.formats._folder_write.write_records"),
         ("zarr", "crested_like.datasets.formats._arrays_write.ZarrArrays._put"),
         ("hdf5", "crested_like.datasets.formats._arrays_write.Hdf5Arrays._put"),
-        ("text-hdf5", "crested_like.datasets.formats._hdf5.write"),
+        ("text-hdf5", "crested_like._hdf5.write"),
     ],
 )
 def test_a_disk_that_becomes_full(tmp_path, folder, form, function, monkeypatch):

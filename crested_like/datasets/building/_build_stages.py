@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from crested_like._errors import DatasetWriteError
+from crested_like._unfinished import Unfinished
 from crested_like.datasets._layout import Layout, digest
 from crested_like.datasets._letters import codes_at
-from crested_like.datasets._unfinished import Unfinished
 from crested_like.datasets.building._cleaning import finished
 from crested_like.datasets.building._intervals import Intervals
 from crested_like.datasets.building._shards import Reading, Shard, Shards, shards_of, write_shard
@@ -153,8 +153,8 @@ def run(out: Path, writer: Writer, sources: Sources, examples: Examples, engine:
     complete = False
     try:
         with writer:
-            kept.dataset.mkdir(exist_ok=True)
-            shards = shards_of(kept.dataset, sources.files, sources.transform)
+            kept.path.mkdir(exist_ok=True)
+            shards = shards_of(kept.path, sources.files, sources.transform)
             _read_coverage(shards, sources.reading, done, kept, engine)
             facts = {name: [x for n in range(len(shards)) for x in done[n][name]] for name in done[0]}
             _write_examples(writer, shards, facts.get("ceiling"), examples, engine)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from crested_like._atomic import atomic_path
 from crested_like._errors import CrestedLikeError, DatasetError
+from crested_like._hdf5 import new_file
 from crested_like.datasets.building._cleaning import UpperQuantile, cleaned
 from crested_like.datasets.building._coverage import open_coverage
 from crested_like.datasets.building._intervals import Intervals
@@ -96,12 +97,10 @@ def write_shard(shard: Shard, reading: Reading) -> dict[str, list[float]]:
     DatasetError
         If coverage cannot be used; names the track and the window.
     """
-    import h5py
-
     count, bins = len(reading.windows), reading.bins
     facts: dict[str, list[float]] = {"missing": []} | ({} if reading.quantile is None else {"ceiling": []})
-    with atomic_path(shard.path) as path, h5py.File(path, "w") as file:
-        stored = file.create_dataset(
+    with atomic_path(shard.path) as path, new_file(path) as new:
+        stored = new.root.create_dataset(
             _DATASET,
             (len(shard.tracks), count, bins),
             np.float16,
@@ -118,6 +117,7 @@ def write_shard(shard: Shard, reading: Reading) -> dict[str, list[float]]:
                 gaps += missing
                 if top is not None:
                     top.add(targets)
+            new.check()
             facts["missing"].append(gaps / (count * bins * reading.pool_width))
             if top is not None:
                 facts["ceiling"].append(top.value())

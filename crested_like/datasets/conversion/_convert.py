@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crested_like._checks import one_of, positive_int
-from crested_like.datasets._unfinished import Unfinished
+from crested_like._unfinished import Unfinished
 from crested_like.datasets._workers import processors
 from crested_like.datasets._writing import FORMATS, Block, Writer, open_writer
 from crested_like.datasets.conversion._assembly import Compared, refuse_another

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from crested_like import _hdf5
 from crested_like._errors import DatasetError
 from crested_like.datasets._layout import FORMAT_VERSION, N_CODE, WINDOW_COLUMNS, Layout
 from crested_like.datasets._source import as_labels, check_label
-from crested_like.datasets.formats import _hdf5
 from crested_like.datasets.formats._basenji import Example, one_hot_rows
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from crested_like import _hdf5
 from crested_like.datasets._layout import FORMAT_VERSION, Layout
-from crested_like.datasets.formats import _hdf5
 
 if TYPE_CHECKING:
     import pandas as pd
