@@ -12,6 +12,7 @@ import pandas as pd
 
 from crested_like._checks import did_you_mean
 from crested_like._errors import TrackError
+from crested_like._track_fields import FIELDS, described, fields_in, with_fields
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,12 +192,21 @@ def strand_pairs(table: pd.DataFrame | None) -> NDArray[np.intp] | None:
 def find_tracks(table: pd.DataFrame, query: str) -> pd.DataFrame:
     """Rows whose identifier or description contains a text; failing that, all of its words. Case does not matter.
 
+    Words such as ``assay=RNA`` or ``strand=+`` choose by a column, or by what :func:`described` makes of the table.
+
     Examples
     --------
     >>> table = from_columns({"identifier": ["a", "b"], "description": ["CAGE:adult liver", "RNA:brain"]})
     >>> find_tracks(table, "liver").index.tolist()
     [0]
+    >>> find_tracks(table, "assay=rna|dnase brain").index.tolist()
+    [1]
     """
+    query, fields = fields_in(query, (*FIELDS, *map(str, table.columns)))
+    if fields:
+        table = table.loc[with_fields(described(table), fields).index]
+        if not query:
+            return table
     text = (table["identifier"] + "\t" + table["description"]).str.lower()
     found = text.str.contains(query.lower(), regex=False)
     if not found.any() and query.strip():

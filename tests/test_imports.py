@@ -259,8 +259,8 @@ BACKENDS = {"tensorflow", "jax", "torch", "openvino"}
 BASE = {"_errors", "_checks"}
 SUPPORT = {
     *BASE,
-    *("_atomic", "_backend", "_card", "_graph", "_hdf5", "_memory", "_openvino", "_tensorflow_bytes", "_tracks"),
-    "_unfinished",
+    *("_atomic", "_backend", "_card", "_graph", "_hdf5", "_memory", "_openvino", "_tensorflow_bytes"),
+    *("_track_fields", "_tracks", "_unfinished"),
 }
 #: Room -> rooms and root modules it may import, besides itself.
 ALLOWED = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from crested_like._card import FIELDS, ModelCard, attach, card_of, find_tracks, output_channels
 from crested_like._checks import did_you_mean
 from crested_like._errors import CrestedLikeError, FetchError, ModelFileError, TrackError
+from crested_like._track_fields import described, with_fields
 from crested_like.registry._entry import all_entries, find, read_registry
 from crested_like.registry._fetch import fetch_reference
 from crested_like.registry._models import model_file
@@ -167,7 +168,9 @@ def model_card(name_or_path: str | os.PathLike[str]) -> ModelCard:
     return card
 
 
-def get_tracks(name: str | os.PathLike[str], query: str | None = None, *, head: str | None = None) -> pd.DataFrame:
+def get_tracks(
+    name: str | os.PathLike[str], query: str | None = None, *, head: str | None = None, **fields: Any
+) -> pd.DataFrame:
     """Table of a model's output channels.
 
     Parameters
@@ -175,19 +178,33 @@ def get_tracks(name: str | os.PathLike[str], query: str | None = None, *, head: 
     name
         Name of a model, or path of a ``.keras`` file with a card.
     query
-        Keep the tracks with this text in their identifier or description; failing that, with all of its words.
+        Keep the tracks with this text in their identifier or description; failing that, with all of its words. Words
+        such as ``assay=RNA`` choose by field, ``assay=RNA|CAGE`` by one of several values. A query means the same
+        wherever ``tracks=`` is taken.
     head
         Which head, for a model with several.
+    **fields
+        Values that columns must have, for example ``assay="RNA"`` or ``strand="+"``; several allowed ones as a list.
+        Case does not matter.
 
     Returns
     -------
-    Index: output channel. Columns: ``identifier``, ``description`` and, where known, ``strand_pair``, ``sum_stat``,
-    ``clip``, ``clip_soft``, ``scale``. A slice of it can be given wherever ``tracks=`` is taken.
+    Index: output channel. Columns, text that is empty where nothing is known: ``identifier``, ``description``,
+    ``assay`` (``CAGE``, ``RNA``, ``DNASE``, ... before the description's first colon), ``target`` (of ChIP-seq),
+    ``sample`` (the rest), ``strand`` (``+``, ``-`` or ``.``), ``pair`` (identifier of the opposite strand's track) and
+    ``transform`` (how coverage was squashed); then, where known, those that these are made of: ``strand_pair`` (channel
+    of the opposite strand), ``sum_stat``, ``clip``, ``clip_soft``, ``scale``. A slice of the table can be given
+    wherever ``tracks=`` is taken.
 
     Raises
     ------
     TrackError
-        If nobody describes this model's tracks.
+        If nobody describes this model's tracks, or there is no such field or value.
+
+    Examples
+    --------
+    >>> get_tracks("borzoi_mini_human", "muscle", assay="DNASE")[["identifier", "sample"]].values.tolist()
+    [['ENCFF810XTS', 'SK-MEL-5']]
     """
     card = model_card(name)
     table = card.track_table(head)
@@ -196,7 +213,9 @@ def get_tracks(name: str | os.PathLike[str], query: str | None = None, *, head: 
         table = card.with_tracks(names).track_table() if names else None
     if table is None:
         raise TrackError(f"Nobody describes the tracks of {card.name!r}: neither its card nor its files name them.")
-    return table if query is None else find_tracks(table, query)
+    table = described(table)
+    chosen = table if query is None else find_tracks(table, query)
+    return chosen if not fields else chosen.loc[chosen.index.isin(with_fields(table, fields).index)]
 
 
 def load_model(name_or_path: str | os.PathLike[str], *, head: str | None = None) -> keras.Model:

@@ -142,9 +142,10 @@ def test_get_tracks_fetches_and_verifies_the_table(server, register, digest):
     register(
         one={"sources": ["none"], "tracks": table}, two={"sources": ["none"], "tracks": {**table, "sha256": "0" * 64}}
     )
-    assert crested.get_tracks("one").to_dict("list") == {
+    assert crested.get_tracks("one")[["identifier", "description", "assay"]].to_dict("list") == {
         "identifier": ["x", "y"],
         "description": ["RNA:liver", "RNA:brain"],
+        "assay": ["RNA", "RNA"],
     }
     assert crested.get_tracks("one", "LIVER").index.tolist() == [0]
     with pytest.raises(FetchError, match="wrong file"):
