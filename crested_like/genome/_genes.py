@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from crested_like._checks import did_you_mean
 from crested_like._errors import GeneError
-from crested_like.genome._gtf import Transcript, read_gtf
+from crested_like.genome._gtf import Transcript, read_gtf, transcripts_with
 from crested_like.genome._regions import Region
 from crested_like.genome._support import listed
 
 #: The version at the end of an Ensembl identifier, before what marks the copy on chromosome Y.
 _VERSION = re.compile(r"\.\d+(?=(?:_PAR_Y)?$)")
+
+#: Up to how many names each line of a file is searched for them, before it is taken apart.
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,9 @@ def read_genes(
     --------
     >>> read_genes("gencode.v49.annotation.gtf.gz", ["CD99", "ENSG00000002586"])  # doctest: +SKIP
     """
+    asked = [names] if isinstance(names, str) else names
     if isinstance(gtf, str | os.PathLike):
-        genes = genes_of(read_gtf(gtf, chrom))
-        where = os.fspath(gtf)
+        genes, where = _of_file(gtf, asked, chrom), os.fspath(gtf)
     else:
         items = list(gtf)
         genes = [item for item in items if isinstance(item, Gene)]
@@ -112,7 +115,17 @@ def read_genes(
         for gene in genes
         if chrom in (None, gene.chrom) and (end is None or gene.start < end) and (start is None or gene.end > start)
     ]
-    return genes if names is None else find_genes(genes, names, where=where)
+    return genes if asked is None else find_genes(genes, asked, where=where)
+
+
+def _of_file(gtf: str | os.PathLike[str], names: Sequence[str] | None, chrom: str | None) -> list[Gene]:
+    """Genes of a file: all, or, for a few names that are all there, only those that might be meant."""
+    if names is not None and len(names) <= _FEW:
+        found = genes_of(transcripts_with(gtf, names, chrom))
+        known = {key for gene in found for key in (gene.identifier, gene.name, _VERSION.sub("", gene.identifier))}
+        if known.issuperset(names):
+            return found
+    return genes_of(read_gtf(gtf, chrom))
 
 
 def genes_of(transcripts: Iterable[Transcript]) -> list[Gene]:
@@ -159,7 +172,8 @@ def find_genes(genes: Iterable[Gene], names: str | Sequence[str], where: str = "
         bare.setdefault(_VERSION.sub("", gene.identifier), []).append(gene)
     found: dict[Gene, None] = {}  # in order, each once
     problems = []
-    for name in [names] if isinstance(names, str) else names:
+    asked = [names] if isinstance(names, str) else names
+    for name in asked:
         matches = exact.get(name) or named.get(name) or bare.get(name)
         if matches is None:
             other = bare.get(_VERSION.sub("", name))
@@ -169,7 +183,7 @@ def find_genes(genes: Iterable[Gene], names: str | Sequence[str], where: str = "
             found.update(dict.fromkeys(matches))
     if problems:
         raise GeneError(
-            f"{len(problems):,} genes are neither names nor identifiers of {where}, which has {len(exact):,} genes:\n"
-            f"{listed(problems)}"
+            f"{len(problems):,} of {len(asked):,} genes are not among the {len(exact):,} of {where}, by name or "
+            f"identifier:\n{listed(problems)}"
         )
     return list(found)

@@ -129,8 +129,16 @@ class BoundReadout:
             return plus if minus is None else plus - ops.take(y, minus, axis=1)
         return ops.einsum("bc,c->b", y, ops.convert_to_tensor(self._mix.astype(np.float32)))
 
-    def rc(self) -> BoundReadout:
+    def rc(self, *, unstranded: bool = False) -> BoundReadout:
         """The same readout of the prediction for the reverse complement of the sequence.
+
+        Its bins are turned round and its tracks are those of the opposite strand, so that a model that treats both
+        strands alike gives the same number.
+
+        Parameters
+        ----------
+        unstranded
+            Say that no track has a strand, so that no strand pairs are needed.
 
         Raises
         ------
@@ -140,9 +148,12 @@ class BoundReadout:
             If the bins do not lie in the middle of the input.
         """
         check_turnable(self.geometry, "The reverse complement")
+        turned = replace(self, weights=self.weights[::-1].copy())
+        if unstranded:
+            return turned
         pairs = opposite(common_table(self.models, self.head), "The reverse complement")
         against = None if self.against is None else pairs[self.against]
-        return replace(self, tracks=pairs[self.tracks], against=against, weights=self.weights[::-1].copy())
+        return replace(turned, tracks=pairs[self.tracks], against=against)
 
     def describe(self) -> dict[str, Any]:
         """What is read out, in plain values: for the attributes of a result, or a card."""
