@@ -46,12 +46,20 @@ class GeneError(CrestedLikeError, ValueError):
     """Genes were asked for that an annotation does not have, or that it has more than once."""
 
 
+class VariantError(CrestedLikeError, ValueError):
+    """Variants are malformed, off the genome, or not what a genome or an interrupted run says they are."""
+
+
 class TrackError(CrestedLikeError, ValueError):
     """Tracks were asked for that the model does not have, or that its card does not describe."""
 
 
 class GeometryError(CrestedLikeError, ValueError):
     """A model's input and output lengths do not fit together, or a position lies outside them."""
+
+
+class GradientError(CrestedLikeError, RuntimeError):
+    """A gradient with respect to DNA cannot be taken: of this model, of this readout, or on this backend."""
 
 
 class LayerError(CrestedLikeError, ValueError):

@@ -22,6 +22,7 @@ from crested_like.genome._onehot import (
 from crested_like.genome._regions import Region, Regions, check_regions, parse_region, read_bed, regions_of
 from crested_like.genome._shuffle import shuffle_dna
 from crested_like.genome._tokens import Tokenizer, one_hot_of_tokens, tokenizer
+from crested_like.genome.variants import PlacedVariant, Variant, parse_variant, place_variants, read_variants
 
 __all__ = [
     "Genome",
@@ -51,6 +52,11 @@ __all__ = [
     "Gene",
     "read_genes",
     "find_genes",
+    "Variant",
+    "read_variants",
+    "parse_variant",
+    "place_variants",
+    "PlacedVariant",
     "read_bigwig",
     "write_bigwig",
     "write_intervals",

@@ -32,6 +32,7 @@ _HOMES = {
     "predict_regions": "_regions",
     "replace_head": "finetuning._replace_head",
     "save_lora": "finetuning._lora_file",
+    "score_variants": "variants._score",
     "segment": "_segment",
     "unmerge_lora": "finetuning._lora",
     "untransform": "_untransform",
