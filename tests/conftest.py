@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
-import crested_like  # noqa: F401 - chooses the backend before any test imports keras
+import crested_like  # chooses the backend before any test imports keras
 
 HERE = Path(__file__).parent
 SHARED = HERE.parent.parent / "shared"
@@ -85,3 +87,19 @@ def record_parity():
                 for quantity, error in worst.items()
             ]
             path.write_text(json.dumps(sorted(kept, key=lambda row: (row["name"], row["quantity"])), indent=1) + "\n")
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """A world in which it is known what every base does: the module ``tests/planted/truth.py``."""
+    spec = importlib.util.spec_from_file_location("planted_truth", HERE / "planted" / "truth.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def planted_model(planted):
+    """The network that was trained on that world: 512 bp to eight bins of two tracks."""
+    return crested_like.load_model(planted.MODEL)
