@@ -135,10 +135,15 @@ def genes_of(transcripts: Iterable[Transcript]) -> list[Gene]:
         key = transcript.chrom, transcript.gene_identifier or transcript.gene
         parts.setdefault(key, []).append(transcript)
     genes = [
-        Gene(members[0].gene, identifier, chrom, members[0].strand, merged(e for t in members for e in t.exons))
+        Gene(members[0].gene, identifier, chrom, _strand(members), merged(e for t in members for e in t.exons))
         for (chrom, identifier), members in parts.items()
     ]
     return sorted(genes, key=lambda gene: (gene.chrom, gene.start, gene.end, gene.identifier))
+
+
+def _strand(members: list[Transcript]) -> str:
+    strands = {transcript.strand for transcript in members}
+    return strands.pop() if strands in ({"+"}, {"-"}) else "."
 
 
 def merged(intervals: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

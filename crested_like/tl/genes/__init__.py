@@ -1,0 +1,1 @@
+"""Predicted expression: genes by tracks."""
