@@ -62,6 +62,10 @@ class GradientError(CrestedLikeError, RuntimeError):
     """A gradient with respect to DNA cannot be taken: of this model, of this readout, or on this backend."""
 
 
+class MotifError(CrestedLikeError, ValueError):
+    """A motif is no motif: letters that are not IUPAC, a matrix of no probabilities, a file without any."""
+
+
 class LayerError(CrestedLikeError, ValueError):
     """Layers or blocks were asked for that a model does not have, or that are not of the kind needed."""
 
@@ -80,3 +84,7 @@ class RecipeError(CrestedLikeError, ValueError):
 
 class TrainingError(CrestedLikeError, RuntimeError):
     """A training cannot go on: its numbers are no numbers any more, or it is not the one that was begun."""
+
+
+class ResumeError(CrestedLikeError, RuntimeError):
+    """An interrupted run cannot be taken up: it was another request, or another process has it."""

@@ -79,6 +79,6 @@ def replacing(path: Path) -> Iterator[None]:
 
 def written_paths(path: Path, tracks: list[str]) -> list[Path]:
     """Files that were written: for bigWig one a track."""
-    from crested_like.tl._store import bigwig_paths
+    from crested_like.tl.regions._files import bigwig_paths
 
     return bigwig_paths(path, tracks) if _canonical(path.suffix) == ".bw" else [path]

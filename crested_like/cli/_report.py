@@ -59,7 +59,7 @@ def run(request: Request, models: list[keras.Model] | None = None) -> xr.DataArr
     """Predict, write, draw and print."""
     from crested_like.tl._geometry import geometry
     from crested_like.tl._heads import check_head
-    from crested_like.tl._regions import predict_regions
+    from crested_like.tl.regions._predict_regions import predict_regions
 
     loaded = models or load_models(request.models, request.targets)
     head = check_head(loaded[0], request.options.get("head"))

@@ -18,13 +18,15 @@ from crested_like._checks import fraction, int_at_least
 from crested_like._errors import GeometryError, SequenceError, TrackError
 from crested_like.genome import check_one_hot, check_regions, one_hot, write_intervals
 from crested_like.genome._annotations import COLUMNS
-from crested_like.tl import _store
 from crested_like.tl._geometry import Geometry, named_outputs
 from crested_like.tl._inputs import GenomeRegions, Sequences, Windows, contents_of
 from crested_like.tl._lengths import with_input_length
 from crested_like.tl._predict import Predictor, heads_of
 from crested_like.tl._stream import stream
 from crested_like.tl._tokens import input_bases, tokenizer_of
+from crested_like.tl.regions._files import assemble, check_path
+from crested_like.tl.regions._layout import Layout
+from crested_like.tl.regions._stores import CHUNK_STARTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +96,7 @@ def segment(
     """
     as_intervals = out is not None and Path(out).suffix in (".bed", ".gff3")
     if out is not None and not as_intervals:
-        _store.check_path(out)
+        check_path(out)
     fraction("threshold", threshold)
     items = _items_of(input, genome)
     model = _for_items(model, items)
@@ -111,9 +113,7 @@ def segment(
     tiles = Tiles(items, predictor.geometry, overlap, inside=tokenizer_of(model) is not None)
     layout = _layout(items, model, predictor)
     windows = stream(predictor, tiles, predictor.models, batch_size=batch_size, progress=progress, doing="segmenting")
-    blocks = _assembled(windows, tiles)
-    padded = ((i, _padded(values, layout.shape[1])[None]) for i, values in blocks)
-    array = _store.keep(padded, layout) if out is None or as_intervals else _store.write(padded, layout, out)
+    array = assemble(_assembled(windows, tiles), layout, None if as_intervals else out)
     found = array.rename(region="sequence", bin="position", track="feature")
     if out is not None and as_intervals:
         write_intervals(out, intervals(found, threshold), source=str(found.attrs["model"]))
@@ -273,8 +273,8 @@ def _starts(item: Item, span: int, step: int, inside: bool) -> list[int]:
 
 def _assembled(
     blocks: Iterator[tuple[int, NDArray[np.float32]]], tiles: Tiles
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Values of whole items, ``(length, features)``, as soon as their last window is there."""
+) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    """Item, 0 and values of the whole of it, ``(length, features)``, as soon as its last window is there."""
     span, values = tiles.geometry.output_length, np.empty((0, 0), np.float32)
     for first, block in blocks:
         for n, window in enumerate(block, first):
@@ -289,11 +289,7 @@ def _assembled(
             high = (after[1] + start + span) // 2 if after[0] == i else item.start + item.length
             values[low - item.start : high - item.start] = window[low - start : high - start]
             if after[0] != i:
-                yield i, values
-
-
-def _padded(values: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    return np.pad(values, ((0, length - len(values)), (0, 0)), constant_values=np.nan)
+                yield i, 0, values
 
 
 def feature_names(model: keras.Model, count: int) -> list[str]:
@@ -306,18 +302,20 @@ def feature_names(model: keras.Model, count: int) -> list[str]:
     return [f"feature_{i}" for i in range(count)] if table is None else table["identifier"].tolist()
 
 
-def _layout(items: Sequence[Item], model: keras.Model, predictor: Predictor) -> _store.Layout:
+def _layout(items: Sequence[Item], model: keras.Model, predictor: Predictor) -> Layout:
     starts = np.array([item.start for item in items], np.int64)
-    longest, count = max(item.length for item in items), predictor.output_shape[-1]
+    lengths = np.array([item.length for item in items], np.int64)
+    longest, count = int(lengths.max()), predictor.output_shape[-1]
     card = card_of(model)
     coords: dict[str, Any] = {
         "region": ("region", np.array([item.label for item in items], dtype=str)),
         "chrom": ("region", np.array([item.chrom for item in items], dtype=str)),
         "start": ("region", starts),
-        "end": ("region", starts + [item.length for item in items]),
+        "end": ("region", starts + lengths),
         "bin": ("bin", np.arange(longest)),
         "track": ("track", np.array(feature_names(model, count), dtype=str)),
     }
     attrs = {"model": card.name if card else model.name, "bin_size": 1, "units": "probability"}
     shape = (len(items), longest, count)
-    return _store.Layout(("region", "bin", "track"), shape, coords, attrs, {item.chrom: item.size for item in items})
+    sizes = {item.chrom: item.size for item in items}
+    return Layout(("region", "bin", "track"), shape, coords, attrs, sizes, lengths, min(longest, CHUNK_STARTS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -23,6 +23,7 @@ def stream(
     batch_size: int | None = None,
     progress: bool | None = None,
     doing: str = "predicting",
+    done: Collection[int] = (),
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Compute windows batch by batch: pairs of the first window's index and the values.
 
@@ -38,10 +39,13 @@ def stream(
         As for :func:`crested_like.tl.predict`.
     doing
         What the progress bar says.
+    done
+        Numbers of batches that are not needed any more.
     """
     total = len(windows)
     size = batch_size_for(models, total) if batch_size is None else min(positive_int("batch_size", batch_size), total)
-    for start in _with_progress(range(0, total, size), total, size, progress, doing):
+    starts = [start for number, start in enumerate(range(0, total, size)) if number not in done]
+    for start in _with_progress(starts, total, size, progress, doing):
         batch = windows.batch(start, min(start + size, total))
         missing = size - len(batch)
         if missing:
@@ -59,12 +63,13 @@ def collect(
     return result
 
 
-def _with_progress(starts: range, total: int, size: int, progress: bool | None, doing: str) -> Iterator[int]:
+def _with_progress(starts: Sequence[int], total: int, size: int, progress: bool | None, doing: str) -> Iterator[int]:
     from tqdm.auto import tqdm
 
     # disable=None: shown only where the output is a terminal
     disable = (None if len(starts) > 1 else True) if progress is None else not progress
-    with tqdm(total=total, desc=doing, unit="window", disable=disable) as bar:
+    before = total - sum(min(size, total - start) for start in starts)
+    with tqdm(total=total, initial=before, desc=doing, unit="window", disable=disable) as bar:
         for start in starts:
             yield start
             bar.update(min(size, total - start))

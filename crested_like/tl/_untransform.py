@@ -79,20 +79,20 @@ def untransform(
     >>> untransform(np.array([[2.0], [9.0]]), table, "new").tolist()  # 9 stands for 7 + 2², 11 for 12² - 1
     [[8.0], [143.0]]
     """
-    table, known = _described(tracks, head)
+    table, known = described(tracks, head)
     version = version or known
     if version is None:
         raise TrackError("Say which transform made the targets: version='old' for the published Borzoi, else 'new'.")
     xarray = sys.modules.get("xarray")  # who has a DataArray has imported it
     if xarray is None or not isinstance(predictions, xarray.DataArray):
-        return _undone(np.asarray(predictions), TargetTransform.of(table, version), unscale)
+        return undone(np.asarray(predictions), TargetTransform.of(table, version), unscale)
     last = _with_tracks_last(predictions)
     transform = TargetTransform.of(_rows_for(last, table), version)
-    made = last.copy(data=_undone(last.to_numpy(), transform, unscale)).transpose(*predictions.dims)
+    made = last.copy(data=undone(last.to_numpy(), transform, unscale)).transpose(*predictions.dims)
     return made.assign_attrs(units="coverage" if unscale else "scaled coverage")
 
 
-def _described(tracks: Any, head: str | None) -> tuple[pd.DataFrame, str | None]:
+def described(tracks: Any, head: str | None) -> tuple[pd.DataFrame, str | None]:
     """The track table, and the version where it is known."""
     if isinstance(tracks, pd.DataFrame | str | os.PathLike):
         table, version = tracks_of(tracks), None
@@ -131,7 +131,7 @@ def _rows_for(array: xr.DataArray, table: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[[position[label] for label in labels]]
 
 
-def _undone(values: NDArray[Any], transform: TargetTransform, unscale: bool) -> NDArray[Any]:
+def undone(values: NDArray[Any], transform: TargetTransform, unscale: bool) -> NDArray[Any]:
     if values.ndim == 0 or values.shape[-1] != len(transform):
         raise TrackError(
             f"Predictions must have one value for each of the {len(transform):,} tracks of the table on their last "

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from crested_like import attach
 from crested_like.genome import Genome
 from crested_like.tl import zoo
 
@@ -49,6 +50,12 @@ def model() -> keras.Model:
 @pytest.fixture(scope="session")
 def two_heads() -> keras.Model:
     return shake(zoo.borzoi(heads={"human": 5, "mouse": 3}, **TINY))
+
+
+@pytest.fixture(scope="session")
+def named() -> keras.Model:
+    """A model of three tracks that have names."""
+    return attach(shake(zoo.borzoi(heads={"human": 3}, **TINY)), ["liver+", "liver-", "brain"])
 
 
 @pytest.fixture

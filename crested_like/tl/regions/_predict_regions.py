@@ -1,0 +1,241 @@
+"""Predictions with coordinates."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crested_like._card import card_of
+from crested_like._checks import positive_int
+from crested_like._errors import FetchError, TrackError
+from crested_like.datasets.building._transform import TargetTransform
+from crested_like.tl._inputs import Windows
+from crested_like.tl._predict import Predictor, heads_of
+from crested_like.tl._untransform import described, undone
+from crested_like.tl.regions import _files, _fingerprint
+from crested_like.tl.regions._job import Work
+from crested_like.tl.regions._layout import Layout
+from crested_like.tl.regions._rows import Rows, plan
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+    import xarray as xr
+
+    from crested_like.genome import Genome
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("local",)
+
+
+def predict_regions(
+    regions: Any,
+    model: keras.Model | Sequence[keras.Model],
+    genome: Genome | str | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    head: str | None = None,
+    batch_size: int | None = None,
+    tracks: Any = None,
+    rc: bool = False,
+    shifts: Sequence[int] = (0,),
+    unstranded: bool = False,
+    untransform: bool | str = False,
+    tile: bool = True,
+    kept_bins: int | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    engine: str = "local",
+    progress: bool | None = None,
+) -> xr.DataArray:
+    """Predict regions of any width, and say where each bin lies and what each track is.
+
+    A region that is no wider than the model's output is recentred in it, and the whole output is given. A wider one is
+    cut into bins from its start on, and predicted in windows whose kept bins lie side by side, so that every base has
+    one value, from a window that it lies in the middle of.
+
+    Parameters
+    ----------
+    regions
+        As the input of :func:`predict`: regions, a BED file, an AnnData; or sequences without coordinates, also as
+        ``(name, sequence)`` pairs. Besides, a whole chromosome (``"chr1"``), all of a genome (``"all"``), the path of
+        a GTF file for its genes, genes (:class:`crested_like.genome.Gene`), and lists of all these.
+    model, genome, head, batch_size, tracks, rc, shifts, unstranded, progress
+        As for :func:`predict`; of several heads one has to be picked.
+    out
+        File to write while predicting, in the format of its ending: ``.zarr``, ``.h5``, ``.npz``, or ``.bw``: one
+        bigWig file a track, ``name.<identifier>.bw`` if there are several. Where regions overlap, each base of a
+        bigWig file is taken from the window whose centre is nearest. The array is never in memory as a whole. Until
+        the file is complete, what is done lies in the folder ``<out>.partial``.
+    untransform
+        Whether to undo how targets were squashed, as :func:`untransform` does, in the mean of models and strands. A
+        version (``"old"``, ``"new"``) where the card does not know it.
+    tile
+        Whether wider regions get several windows; otherwise each is recentred and gets one.
+    kept_bins
+        Bins in the middle of each window that are kept; default all, which most models have trimmed already.
+    resume
+        Whether to go on with an interrupted run of the same request to the same file. No window that was finished is
+        computed again, and the file is the same, byte for byte.
+    overwrite
+        Whether a Zarr store that is there is replaced, once the new one is complete; files always are.
+    engine
+        What runs the work: ``"local"``, this process.
+
+    Returns
+    -------
+    xarray.DataArray
+        Dimensions ``(region, bin, track)``, or ``(region, track)`` for a model with one value per sequence; float32.
+        Regions with fewer bins than the longest end in NaN. Coordinates: ``chrom``, ``start``, ``end`` of the bins'
+        span and ``bin_start`` of every bin (0-based, half-open, in bp), ``track`` and ``description``. The units are in
+        its attributes. Read when it is needed, if there is an ``out``.
+
+    Raises
+    ------
+    SequenceError, RegionError, TrackError, ModelFileError
+        As for :func:`predict`.
+    ResumeError
+        If an interrupted run to this file was another request, or is still going on.
+    ValueError
+        If ``out`` has an ending that stands for no format, or is not given for more than fits into memory.
+
+    Examples
+    --------
+    >>> import crested_like as crested
+    >>> model = crested.load_model("borzoi_mini_human")
+    >>> cage = crested.tl.predict_regions("chr1", model, "hg38.fa", tracks="CAGE", out="chr1.zarr")  # doctest: +SKIP
+    >>> cage.sel(track="CNhs10853+").isel(region=0, bin=slice(1000, 2000)).mean()  # doctest: +SKIP
+    """
+    if engine not in ENGINES:
+        raise ValueError(
+            f"engine must be {' or '.join(map(repr, ENGINES))}; got {engine!r}. Work is not spread over several "
+            f"machines yet: give each of them some of the regions, and a file of its own."
+        )
+    path = None if out is None else _files.check_path(out, overwrite=overwrite)
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    heads = heads_of(models, head)
+    if len(heads) > 1:
+        raise TrackError(f"The model has the heads {', '.join(map(repr, heads))}: pick one with head=.")
+    predictor = Predictor(models, heads[0], tracks=tracks, rc=rc, shifts=shifts, unstranded=unstranded)
+    undo = _undoing(predictor, models, heads[0], untransform)
+    rows, windows = plan(regions, predictor.geometry, genome, tile=tile, kept_bins=kept_bins)
+    layout = _layout(predictor, rows, windows, models, untransformed=undo is not None)
+    size = None if batch_size is None else positive_int("batch_size", batch_size)
+    work = Work(
+        _kept(predictor, rows, undo), predictor.models, windows, rows, layout, batch_size=size, progress=progress
+    )
+    if path is None:
+        _refuse_too_large(layout)
+        return work.in_memory()
+    if path.suffix.lower() in (".bw", ".bigwig"):
+        _files.check_bigwig(layout)
+    settings = {
+        "models": [_fingerprint.of_model(each) for each in models],
+        "genome": _fingerprint.of_dna(windows),
+        "regions": _fingerprint.of_rows(rows, layout),
+        "head": heads[0],
+        "tracks": _fingerprint.of_numbers(predictor.tracks),
+        "rc": rc and ("unstranded" if unstranded else True),
+        "shifts": [shift for _, shift in predictor.views][: len(tuple(shifts))],
+        "untransform": untransform,
+        "backend": _backend(),
+    }
+    return work.to_file(path, settings, resume=resume, overwrite=overwrite)
+
+
+def _backend() -> str:
+    import keras
+
+    return keras.backend.backend()
+
+
+def _kept(
+    predictor: Predictor, rows: Rows, undo: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """What computes the kept bins of a batch, ``(B, bins, tracks)``; one bin for a model with one value a sequence."""
+
+    def compute(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        values = predictor(batch)
+        values = values[:, None] if values.ndim == 2 else values[:, rows.left : rows.left + rows.kept]
+        return values if undo is None else undo(values)
+
+    return compute
+
+
+def _undoing(
+    predictor: Predictor, models: Sequence[keras.Model], head: str, wanted: bool | str
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
+    """What undoes the squashing of the chosen tracks, or None."""
+    if not wanted:
+        return None
+    knowing = next((model for model in models if card_of(model) is not None), models[0])
+    card = card_of(knowing)
+    table, known = described(knowing, head if card is not None and head in card.heads else None)
+    version = wanted if isinstance(wanted, str) else known
+    if version is None:
+        raise TrackError(
+            "The model's card does not say which transform made its targets. Say untransform='old' for the published "
+            "Borzoi, else 'new'."
+        )
+    transform = TargetTransform.of(table.iloc[predictor.tracks], version)
+    return lambda values: undone(values, transform, True)
+
+
+def _refuse_too_large(layout: Layout) -> None:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if layout.nbytes > free:
+        raise ValueError(
+            f"The predictions take {layout.nbytes / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free. Give "
+            f"out= to write them to a file as they come, or choose tracks=."
+        )
+
+
+def _layout(
+    predictor: Predictor, rows: Rows, windows: Windows, models: Sequence[keras.Model], *, untransformed: bool
+) -> Layout:
+    geometry, cards = predictor.geometry, [card_of(model) for model in models]
+    has_bins = geometry.bin_size is not None
+    coords: dict[str, Any] = {
+        "region": ("region", np.array(rows.labels, dtype=str)),
+        "chrom": ("region", np.array(rows.chroms, dtype=str)),
+        "start": ("region", rows.starts),
+        "end": ("region", rows.starts + (rows.bins * geometry.bin_size if has_bins else geometry.input_length)),
+        "track": ("track", predictor.tracks),
+    }
+    table = _table_or_none(predictor)
+    if table is not None:
+        told = table.iloc[predictor.tracks]
+        coords["track"] = ("track", told["identifier"].to_numpy(dtype=str))
+        coords["description"] = ("track", told["description"].to_numpy(dtype=str))
+    most = int(rows.bins.max())
+    if has_bins:
+        coords["bin"] = ("bin", np.arange(most))
+    card = cards[0]
+    units = f"coverage, {card.transform} transform" if card and card.transform else "model output"
+    attrs = {
+        "model": ", ".join(card.name if card else each.name for card, each in zip(cards, models, strict=True)),
+        "genome": getattr(getattr(windows, "genome", None), "name", None) or "",
+        "input_length": geometry.input_length,
+        "bin_size": geometry.bin_size or 0,
+        "units": "coverage" if untransformed else units,
+    }
+    shape = (len(rows.labels), most, len(predictor.tracks)) if has_bins else (len(rows.labels), len(predictor.tracks))
+    dims = ("region", "bin", "track") if has_bins else ("region", "track")
+    return Layout(dims, shape, coords, attrs, dict(windows.chrom_sizes), rows.bins, rows.kept, placed=has_bins)
+
+
+def _table_or_none(predictor: Predictor) -> pd.DataFrame | None:
+    """Track table for labels; without it tracks go by their numbers, which is no reason to fail."""
+    try:
+        return predictor.table
+    except FetchError as error:
+        log.warning("Tracks are labelled by number, because their table cannot be fetched: %s", error)
+        return None
