@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "crested_like"
-DATA = (".toml", ".keras", ".typed")
+DATA = (".toml", ".keras", ".typed", ".html", ".css", ".js")
 
 
 def main(folder):

@@ -6,7 +6,9 @@ import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-INK, MUTED, FAINT = "#22272e", "#767f8a", "#c9ced4"
+INK, MUTED, FAINT = "#22272e", "#666f7a", "#c9ced4"
+#: Behind regions that are to stand out.
+BAND = "#fdf0c4"
 #: Hue of each assay, by the start of a track's description ("CAGE:liver"); told apart by colour-blind readers too.
 ASSAYS = {
     "CAGE": "#c2452d",
@@ -83,6 +85,27 @@ def colors_for(
     if len(colors) != len(identifiers):
         raise ValueError(f"{len(colors)} colors were given for {len(identifiers)} tracks; give one for each.")
     return list(colors)
+
+
+def labels_for(
+    identifiers: Sequence[object],
+    descriptions: Sequence[str],
+    labels: Sequence[str] | None = None,
+    colors: str | Sequence[str] | Mapping[str, str] | None = None,
+) -> list[Label]:
+    """What is written beside each track, with ``labels`` in place of descriptions.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels or colours as tracks.
+    """
+    if labels is not None:
+        if len(labels) != len(identifiers):
+            raise ValueError(f"{len(labels)} labels were given for {len(identifiers)} tracks; give one for each.")
+        descriptions = list(labels)
+    chosen = colors_for(colors, identifiers)
+    return [label_of(*row) for row in zip(identifiers, descriptions, chosen, strict=True)]
 
 
 def region_text(name: str) -> str:

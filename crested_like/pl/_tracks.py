@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like.genome import Region, regions_of
+from crested_like.pl import _genes as gene_models
 from crested_like.pl import _style as style
-from crested_like.pl._save import matplotlib_part
+from crested_like.pl._page import PageLayout, bare, draw_position_axis, fitted, text_width, track_height
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,9 +24,6 @@ if TYPE_CHECKING:
 MOST_TRACKS = 100
 #: Columns likewise.
 MOST_REGIONS = 8
-
-# inches
-_LABELS, _RIGHT, _TOP, _BOTTOM, _GAP, _BETWEEN = 1.95, 0.5, 0.34, 0.5, 0.1, 0.24
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,11 @@ def tracks(
     labels: Sequence[str] | None = None,
     colors: str | Sequence[str] | Mapping[str, str] | None = None,
     share_y: bool = False,
+    genes: gene_models.Genes | None = None,
+    highlight: Any = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw coverage tracks, one below the other, on one axis of genomic positions.
+    """Draw coverage tracks, one below the other, on one axis of genomic positions, and genes below them.
 
     Regions stand side by side, and a track has one scale in all of them. Tracks of one assay have one colour (told by
     the start of their description, ``CAGE:``, ``RNA:`` ...), the minus strand a lighter one.
@@ -89,6 +91,12 @@ def tracks(
         One for all tracks, one for each, or by identifier.
     share_y
         Give all tracks one scale.
+    genes
+        A GTF file, of which each gene's longest transcript is drawn, or ``genome.Transcript`` and ``genome.Gene``
+        objects. Exons are boxes, coding parts higher ones, introns lines with arrows along the strand.
+    highlight
+        Regions to stand out, as ``genome.regions_of`` takes them: ``"chr1:1001-1200"``,
+        ``("chr1", 1000, 1200, "peak")``, a list, a BED file. Their names are written above.
     title
         Above the figure; by default the model.
 
@@ -112,37 +120,46 @@ def tracks(
     >>> len(figure.axes)
     3
     """
-    columns, identifiers, descriptions, told = _read(data, start, bin_size, chrom, tracks, regions)
-    if labels is not None:
-        if len(labels) != len(identifiers):
-            raise ValueError(f"{len(labels)} labels were given for {len(identifiers)} tracks; give one for each.")
-        descriptions = list(labels)
-    chosen = style.colors_for(colors, identifiers)
-    written = [style.label_of(*row) for row in zip(identifiers, descriptions, chosen, strict=True)]
+    columns, identifiers, descriptions, told = read_tracks(data, start, bin_size, chrom, tracks, regions)
+    written = style.labels_for(identifiers, descriptions, labels, colors)
     columns = [region.within(*span) for region in columns] if span else columns
     limits = _limits(columns, share_y)
-    layout = PageLayout(len(written), len(columns))
+    marked = [] if highlight is None else regions_of(highlight)
+    below = _genes_below(genes, columns)
+    heights = [track_height(len(written))] * len(written)
+    layout = PageLayout([*heights, gene_models.height(_deepest(below))] if below else heights, len(columns))
     figure = layout.figure()
     for column, region in enumerate(columns):
         for row, label in enumerate(written):
             axes = layout.axes(figure, row, column)
             draw_stairs(axes, region, row, label.color, limits[row])
-            if row == len(written) - 1:
-                draw_position_axis(axes, region, narrow=len(columns) > 1, genome=told["genome"])
-            else:
-                axes.xaxis.set_visible(False)
+            axes.xaxis.set_visible(False)
             if column == 0:
                 layout.write_label(axes, label)
             if column == len(columns) - 1:
                 layout.write_scale(axes, limits[row])
             if row == 0:
                 layout.write_region(axes, region.title)
+        if below:
+            axes = layout.axes(figure, len(written), column)
+            _draw_genes_below(axes, layout, below, column, region)
+        axes.xaxis.set_visible(True)
+        draw_position_axis(axes, region.chrom, narrow=len(columns) > 1, genome=told["genome"])
+        if marked:
+            draw_highlights(layout.axes(figure, 0, column, rows=len(layout.heights)), region, marked, layout.width)
     layout.write_title(figure, told["model"] if title is None else title)
     return figure
 
 
-def _read(
-    data: Any, start: int, bin_size: int, chrom: str, tracks: Sequence[int] | None, regions: Sequence[int] | None
+def read_tracks(
+    data: Any,
+    start: int,
+    bin_size: int,
+    chrom: str,
+    tracks: Sequence[int] | None,
+    regions: Sequence[int] | None,
+    *,
+    most: int = MOST_TRACKS,
 ) -> tuple[list[Span], list[Any], list[str], dict[str, str]]:
     """Columns, identifiers and descriptions of what is to be drawn, and what is known of model and genome."""
     if not hasattr(data, "dims"):
@@ -150,7 +167,7 @@ def _read(
         if values.ndim not in (1, 2) or not values.size:
             raise ValueError(f"Coverage is drawn from an array (bins, tracks) or (bins,); got shape {values.shape}.")
         values = values.reshape(len(values), -1)
-        rows = _chosen("tracks", tracks, values.shape[1], MOST_TRACKS)
+        rows = _chosen("tracks", tracks, values.shape[1], most)
         return [Span("", chrom, start, bin_size, values[:, rows])], rows, [""] * len(rows), _told({})
     if "bin" not in data.dims or "track" not in data.dims:
         raise ValueError(
@@ -159,7 +176,7 @@ def _read(
         )
     data = data if "region" in data.dims else data.expand_dims("region")
     columns = _chosen("regions", regions, data.sizes["region"], MOST_REGIONS)
-    rows = _chosen("tracks", tracks, data.sizes["track"], MOST_TRACKS)
+    rows = _chosen("tracks", tracks, data.sizes["track"], most)
     data = data.transpose("region", "bin", "track").isel(track=rows)
     found = [_region(data.isel(region=i), start, bin_size, chrom) for i in columns]
     names = data["track"].to_numpy().tolist() if "track" in data.coords else rows
@@ -209,122 +226,54 @@ def draw_stairs(axes: Axes, region: Span, row: int, color: str, limits: tuple[fl
     low, high = limits
     axes.set_ylim(low * 1.04, high * 1.04)
     axes.set_xlim(edges[0], edges[-1])
-    axes.yaxis.set_visible(False)
-    for side in ("left", "right", "top", "bottom"):
-        axes.spines[side].set_visible(False)
-    axes.patch.set_visible(False)
+    bare(axes)
 
 
-def draw_position_axis(axes: Axes, region: Span, *, narrow: bool, genome: str) -> None:
-    ticker = matplotlib_part("ticker")
-    low, high = axes.get_xlim()
-    unit, name = style.unit_of(int(high - low))
-    positions = ticker.MaxNLocator(nbins=3 if narrow else 7, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    margin = 0.09 * (high - low) if narrow else 0  # lest texts of neighbouring columns run together
-    positions = [p for p in positions if low + margin <= p <= high - margin]
-    step = positions[1] - positions[0] if len(positions) > 1 else unit
-    axes.set_xticks(positions, [style.tick_text(p, unit, step) for p in positions])
-    axes.tick_params(axis="x", length=3, width=0.6, color=style.MUTED, labelcolor=style.INK, labelsize=6.5, pad=2)
-    axes.spines["bottom"].set_visible(True)
-    axes.spines["bottom"].set(color=style.MUTED, linewidth=0.6, position=("outward", 3))
-    place = " · ".join(part for part in (region.chrom, "" if narrow else genome) if part)
-    text = f"{place} ({name})" if place else f"position ({name})"
-    axes.set_xlabel(text, fontsize=7, color=style.INK, labelpad=3)
-
-
-class PageLayout:
-    """Where everything stands on the page, in inches, so that text keeps its size whatever the number of tracks."""
-
-    def __init__(self, rows: int, columns: int):
-        self.rows, self.columns = rows, columns
-        self.label_width = (_LABELS - 0.18) * 72  # points
-        self.height = min(0.42, max(0.15, 8.5 / rows))
-        self.width = 5.0 if columns == 1 else max(1.5, 6.6 / columns)
-        self.page = (
-            _LABELS + columns * self.width + (columns - 1) * _BETWEEN + _RIGHT,
-            _TOP + rows * self.height + (rows - 1) * _GAP + _BOTTOM,
-        )
-
-    def figure(self) -> Figure:
-        return matplotlib_part("figure").Figure(figsize=self.page, facecolor="white")
-
-    def axes(self, figure: Figure, row: int, column: int) -> Axes:
-        wide, high = self.page
-        left = _LABELS + column * (self.width + _BETWEEN)
-        bottom = high - _TOP - (row + 1) * self.height - row * _GAP
-        return figure.add_axes((left / wide, bottom / high, self.width / wide, self.height / high))
-
-    def write_label(self, axes: Axes, label: style.Label) -> None:
-        """Title, on two lines if need be, and detail, right-aligned to the axis; in low rows one line of title."""
-        roomy = self.height >= 0.26
-        size, small = (6.8 if self.height >= 0.2 else 5.6), 5.6
-        lines = _wrapped(label.title, size, self.label_width, 2 if self.height >= 0.36 else 1)
-        written = [(line, size, style.INK) for line in lines]
-        if roomy and label.detail:
-            written.append((_fitted(label.detail, small, self.label_width), small, label.text_color))
-        step = 1.28
-        y = sum(step * size for _, size, _ in written) / 2
-        for text, size, color in written:
-            y -= step * size
+def draw_highlights(axes: Axes, span: Any, marked: Sequence[Region], inches: float) -> None:
+    """Bands behind all rows where regions lie, with their names above; ``axes`` reaches over all rows."""
+    low, high = float(span.edges[0]), float(span.edges[-1])
+    axes.set(xlim=(low, high), ylim=(0, 1), zorder=-1)
+    bare(axes)
+    axes.xaxis.set_visible(False)
+    taken = low
+    for region in sorted(marked, key=lambda r: r.start):
+        if span.chrom not in ("", region.chrom) or region.end <= low or region.start >= high:
+            continue
+        start, end = max(region.start, low), min(region.end, high)
+        axes.axvspan(start, end, color=style.BAND, linewidth=0.4)
+        room = (high - max(start, taken)) / (high - low) * inches * 72
+        if region.name and start >= taken and room > 12:
+            text = fitted(region.name, 5.6, room)
             axes.annotate(
-                text, (0, 0.5), (-6, y + 0.3 * size), xycoords="axes fraction", textcoords="offset points",
-                size=size, color=color, ha="right", va="baseline", annotation_clip=False,
+                text, (start, 1), (0, 1.5), textcoords="offset points", size=5.6, color=style.MUTED, va="bottom",
+                annotation_clip=False,
             )  # fmt: skip
-
-    def write_scale(self, axes: Axes, limits: tuple[float, float]) -> None:
-        """Highest value beside the top of the track; the lowest where it is not 0."""
-        for value, va in zip(limits, ("bottom", "top"), strict=True):
-            if value or va == "top":
-                axes.annotate(
-                    style.number_text(value), (1, value), (4, 0), xycoords=("axes fraction", "data"),
-                    textcoords="offset points", size=5.6, color=style.MUTED, va=va, annotation_clip=False,
-                )  # fmt: skip
-
-    def write_region(self, axes: Axes, name: str) -> None:
-        size = 7 if self.width > 2 else 6
-        fitted = _fitted(style.region_text(name), size, (self.width + _BETWEEN / 2) * 72, "bold")
-        axes.annotate(
-            fitted, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", size=size, weight="bold",
-            color=style.INK, va="bottom", annotation_clip=False,
-        )  # fmt: skip
-
-    def write_title(self, figure: Figure, text: str) -> None:
-        wide, high = self.page
-        fitted = _fitted(text, 7, self.label_width)
-        y = 1 - (_TOP - 7 / 72) / high
-        figure.text((_LABELS - 6 / 72) / wide, y, fitted, size=7, color=style.MUTED, ha="right", va="bottom")
+            taken = start + (text_width(text, 5.6) + 6) / 72 * (high - low) / inches
 
 
-def _text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a text in points."""
-    if not text.strip():
-        return 0.0
-    properties = matplotlib_part("font_manager").FontProperties(size=size, weight=weight)
-    return float(matplotlib_part("textpath").text_to_path.get_text_width_height_descent(text, properties, False)[0])
+def _genes_below(genes: Any, columns: list[Span]) -> list[tuple[list[gene_models.Row], int]]:
+    """Rows of genes of each column, and how many did not fit; empty if none are wanted."""
+    if genes is None:
+        return []
+    width = PageLayout([], len(columns)).width
+    if not isinstance(genes, str | os.PathLike):
+        genes = list(genes)
+    found = []
+    for region in columns:
+        low, high = int(region.edges[0]), int(region.edges[-1])
+        found.append(gene_models.packed(gene_models.models_between(genes, region.chrom, low, high), low, high, width))
+    return found
 
 
-def _fitted(text: str, size: float, points: float, weight: str = "normal") -> str:
-    """Text cut to a width in points, with an ellipsis where something is missing."""
-    if _text_width(text, size, weight) <= points:
-        return text
-    fits, too_long = 0, len(text)
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if _text_width(text[:middle] + "…", size, weight) <= points:
-            fits = middle
-        else:
-            too_long = middle
-    return text[:fits].rstrip(" ,(") + "…"
+def _deepest(below: list[tuple[list[gene_models.Row], int]]) -> int:
+    return max(len(rows) for rows, _ in below)
 
 
-def _wrapped(text: str, size: float, points: float, lines: int) -> list[str]:
-    """Text broken between words into at most so many lines, the last one cut to fit."""
-    words = text.split()
-    done: list[str] = []
-    while words and len(done) < lines - 1:
-        count = next((n for n in range(len(words), 0, -1) if _text_width(" ".join(words[:n]), size) <= points), 0)
-        if not count:
-            break
-        done.append(" ".join(words[:count]))
-        words = words[count:]
-    return [*done, _fitted(" ".join(words), size, points)] if words else done
+def _draw_genes_below(
+    axes: Axes, layout: PageLayout, below: list[tuple[list[gene_models.Row], int]], column: int, region: Span
+) -> None:
+    rows, _ = below[column]
+    low, high = int(region.edges[0]), int(region.edges[-1])
+    gene_models.draw_genes(axes, rows, low, high, of=_deepest(below), inches=layout.width)
+    if column == 0:
+        layout.write_label(axes, gene_models.label(sum(left_out for _, left_out in below), _deepest(below) == 0))
