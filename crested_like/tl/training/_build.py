@@ -97,12 +97,24 @@ def model_for(recipe: Recipe, layouts: Mapping[str, Layout]) -> keras.Model:
         raise RecipeError("[model] needs either architecture, a builder of tl.zoo, or from, a model's name or file.")
     if "architecture" in settings:
         return _built(settings.pop("architecture"), settings, layouts, recipe.training.seed)
-    source = settings.pop("from")
+    source, new_head = settings.pop("from"), settings.pop("new_head", False)
     if settings:
         raise RecipeError(f"model.{next(iter(settings))}: a model that is loaded with from= has its own settings.")
     from crested_like.registry import load_model
 
-    return _with_heads(load_model(source), list(layouts))
+    model = load_model(source)
+    return _with_new_head(model, layouts, recipe.training.seed) if new_head else _with_heads(model, list(layouts))
+
+
+def _with_new_head(model: keras.Model, layouts: Mapping[str, Layout], seed: int) -> keras.Model:
+    """The trunk of a model with an untrained head for the tracks of the data in place of its own."""
+    from crested_like.tl.finetuning._replace_head import replace_head
+
+    if len(layouts) != 1:
+        raise RecipeError(f"model.new_head makes one head, and there are data for {', '.join(layouts)}.")
+    ((name, layout),) = layouts.items()
+    keras.utils.set_random_seed(seed)
+    return replace_head(model, layout.tracks, name=name)
 
 
 def _built(name: str, settings: dict[str, Any], layouts: Mapping[str, Layout], seed: int) -> keras.Model:

@@ -93,13 +93,18 @@ class Folder:
     counts: ClassVar = {"train": 6, "valid": 3, "test": 5}
     identifiers = ("a+", "a-", "b")
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, counts: dict[str, int] | None = None, *, learnable: bool = False):
         rng = np.random.default_rng(7)
         self.path, self.codes, self.targets = path, {}, {}
+        self.counts = counts or self.counts
         (path / "tfrecords").mkdir(parents=True)
         for label, count in self.counts.items():
             self.codes[label] = rng.integers(0, 5, (count, 128)).astype("u1")
             self.targets[label] = rng.gamma(1.0, 2.0, (count, 8, 3)).astype("f2")
+            if learnable:  # how often a bin has A, T (which is A of the other strand), and either of C and G
+                bins = self.codes[label][:, 32:96].reshape(count, 8, 8, 1)
+                a, c, g, t = np.moveaxis((bins == np.arange(4)).sum(axis=2), -1, 0)
+                self.targets[label] = np.stack([a, t, c + g], axis=-1).astype("f2")
             pairs = zip(self.codes[label], self.targets[label], strict=True)
             records = [{"sequence": codes.tobytes(), "target": targets.tobytes()} for codes, targets in pairs]
             write_records(path / "tfrecords" / f"{label}-0.tfr", records)
@@ -115,6 +120,11 @@ class Folder:
 
     def one_hot(self, label: str) -> np.ndarray:
         return np.vstack([np.eye(4), np.zeros(4)])[self.codes[label]].astype("float32")
+
+
+@pytest.fixture(scope="session")
+def make_folder():
+    return Folder
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ TRAINING = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
 STEPS = 50
 
 
-def losses(backend, job):
+def history(backend, job):
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("worker.py")), json.dumps(job)],
         capture_output=True,
@@ -27,7 +27,7 @@ def losses(backend, job):
         timeout=500,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])["history"]["loss"]
+    return json.loads(done.stdout.splitlines()[-1])["history"]
 
 
 @pytest.mark.slow
@@ -60,9 +60,41 @@ def test_the_first_losses_agree(tmp_path):
         "schedule": {"warmup": 20},
         "rounds": STEPS,
     }
-    found = {backend: losses(backend, job) for backend in TRAINING}
+    found = {backend: history(backend, job)["loss"] for backend in TRAINING}
     first = found[TRAINING[0]]
     assert len(first) == STEPS
     assert np.mean(first[-10:]) < np.mean(first[:10])
     for backend, values in found.items():
         np.testing.assert_allclose(values, first, rtol=1e-4, err_msg=f"{backend} against {TRAINING[0]}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(len(TRAINING) < 2, reason="only one backend that trains is installed")
+def test_the_last_validation_losses_agree(tmp_path, make_folder):
+    """With all that is drawn: weights, dropout, strands, shifts, mutations. Backends draw other numbers."""
+    folder = make_folder(tmp_path / "data", {"train": 256, "valid": 64}, learnable=True)
+    job = {
+        "config": {
+            "model": {
+                "architecture": "borzoi",
+                "stem_filters": 16,
+                "tower_filters": [16, 16],
+                "transformer_blocks": 1,
+                "attention_heads": 2,
+                "key_size": 8,
+                "position_features": 8,
+                "upsampling_stages": 0,
+                "final_filters": 24,
+                "dropout": 0.1,
+            },
+            "data": {"human": {"path": str(folder.path)}},
+            "augment": {"rc": True, "max_shift": 1, "mutate": 0.02},
+            "optimizer": {"learning_rate": 3e-3, "clip_global_norm": 0.5},
+            "schedule": {"warmup": 50, "decay": "cosine", "final": 0.01},
+            "training": {"rounds": 30, "batch_size": 8, "monitor": "valid_loss", "seed": 3},
+        }
+    }
+    found = {backend: history(backend, job)["valid_loss"] for backend in TRAINING}
+    last = {backend: values[-1] for backend, values in found.items()}
+    assert all(values[-1] < 0.9 * values[0] for values in found.values()), last
+    assert max(last.values()) <= 1.03 * min(last.values()), last

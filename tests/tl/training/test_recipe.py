@@ -74,6 +74,20 @@ def test_from_a_model_of_which_one_head_is_trained(recipe, tmp_path):
         fit(recipe, progress=False)
 
 
+def test_a_new_head_on_the_trunk_of_a_model(recipe, folder, tmp_path):
+    settings = {**{k: tuple(v) if isinstance(v, list) else v for k, v in recipe["model"].items()}}
+    del settings["architecture"]
+    model = zoo.basenji2(input_length=128, output_bins=8, heads={"rat": 2}, **settings)
+    path = save_keras(model, tmp_path / "start.keras", ModelCard(name="start", license="CC-BY-4.0"))
+    recipe["model"] = {"from": str(path), "new_head": True}
+    run = fit(recipe, rounds=1, optimizer={"learning_rate": 1e-12}, progress=False)
+    assert run.model.output.shape == (None, 8, 3)
+    np.testing.assert_allclose(run.model.get_layer("stem_conv").kernel, model.get_layer("stem_conv").kernel, atol=1e-6)
+    recipe["data"]["mouse"] = {"path": str(folder.path)}
+    with pytest.raises(RecipeError, match=r"model.new_head makes one head, and there are data for human, mouse"):
+        fit(recipe, progress=False)
+
+
 def test_pieces_of_windows(recipe, tmp_path):
     recipe["augment"] |= {"bins": 4, "flank": 16}
     recipe["training"] |= {"steps": 3, "precision": "mixed_bfloat16", "ema": 0.9, "calibration": 2, "remat": True}

@@ -1,7 +1,8 @@
 """A training in a process of its own: ``python worker.py '{"out": ..., ...}'`` prints its losses and figures as JSON.
 
-Keys: ``out`` (folder), ``model`` (file; by default the tiny network), ``kill`` (round and batch at which the process
-kills itself), ``epochs_of_data`` (toy settings), everything else are arguments of ``tl.fit``.
+Keys: ``config`` (a recipe, then nothing else); or ``out`` (folder), ``model`` (file; by default the tiny network),
+``kill`` (round and batch at which the process kills itself), ``data`` and ``valid`` (toy settings), everything else are
+arguments of ``tl.fit``.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ class Kill(keras.callbacks.Callback):
 
 def main() -> None:
     job = json.loads(sys.argv[1])
+    if "config" in job:
+        tell(fit(job["config"], progress=False))
+        return
     model = load_keras(job.pop("model")) if "model" in job else network()
     callbacks = [Kill(*job.pop("kill"))] if "kill" in job else []
     data, valid = job.pop("data", {}), job.pop("valid", {"steps": 2, "seed": 99})
@@ -50,6 +54,10 @@ def main() -> None:
         progress=False,
         **job,
     )
+    tell(run)
+
+
+def tell(run) -> None:
     print(json.dumps({"history": run.history.to_dict("list"), "best": run.best_round}))
 
 
