@@ -211,18 +211,13 @@ def _chosen(genes: Genes | None, gtf: Any) -> list[Gene]:
         )
     if items is None:
         return read_genes(gtf)
-    if len(names) == len(items):
-        found = read_genes(gtf, names)
-    else:
-        known = read_genes(gtf) if names else []
-        found = [gene for item in items for gene in read_genes(known if isinstance(item, str) else [item], _name(item))]
-    if not found:
+    if not items:
         raise GeneError("No genes were given. None stands for all genes of gtf=.")
-    return list(dict.fromkeys(found))
-
-
-def _name(item: Any) -> str | None:
-    return item if isinstance(item, str) else None
+    if len(names) == len(items):
+        return read_genes(gtf, names)
+    known = read_genes(gtf) if names else []
+    found = [read_genes(known, item) if isinstance(item, str) else read_genes([item]) for item in items]
+    return list(dict.fromkeys(gene for some in found for gene in some))
 
 
 def _tell_of_uncounted(windows: GeneWindows, overlap: Overlap) -> None:

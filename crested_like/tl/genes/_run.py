@@ -139,7 +139,7 @@ class Run:
                 if number <= done:
                     continue
                 kept[gene] = found
-                if number - done >= size or number + 1 == len(job.windows):
+                if (number + 1) // size > (done + 1) // size or number + 1 == len(job.windows):  # less saves no work
                     kept.flush()
                     self.unfinished.mark({"window": number})
                     done = number
