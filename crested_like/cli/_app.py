@@ -19,8 +19,11 @@ from crested_like.cli import (
     demo,
     evaluate,
     fetch,
+    genes,
     models,
     predict,
+    report,
+    score_variants,
     segment,
     show,
     train,
@@ -85,8 +88,11 @@ def _options(
     console.set_up_logging(verbose=verbose)
 
 
-app.command("predict", no_args_is_help=False)(predict.predict)
+app.command("predict", no_args_is_help=False, epilog=predict.EXAMPLES)(predict.predict)
+app.command("score-variants", epilog=score_variants.EXAMPLES)(score_variants.score_variants)
+app.command("genes", epilog=genes.EXAMPLES)(genes.genes)
 app.command("segment")(segment.segment)
+app.command("report")(report.report)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("show")(show.show)

@@ -24,11 +24,18 @@ INPUT, MODEL, RESULT = "Input", "How", "Result"
 
 SourceArgument = Annotated[
     Optional[Path],  # noqa: UP045 - read by typer at run time
-    typer.Argument(metavar="[FASTA|BED]", help="Sequences as FASTA, or regions as BED with --genome."),
+    typer.Argument(
+        metavar="[FASTA|BED|GTF]", help="Sequences as FASTA, or with --genome regions as BED, genes as GTF."
+    ),
 ]
 RegionOption = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--region", "-r", help="chr1:1,001-2,000, counted from 1; repeatable.", rich_help_panel=INPUT),
+    typer.Option(
+        "--region",
+        "-r",
+        help="chr1:1,001-2,000, counted from 1; chr1, a whole chromosome; all of them: all. Repeatable.",
+        rich_help_panel=INPUT,
+    ),
 ]
 GenomeOption = Annotated[
     Optional[Path],  # noqa: UP045
@@ -60,7 +67,8 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
     FileNotFoundError
         If there is no such file.
     """
-    from crested_like.genome import read_bed, read_fasta, regions_of
+    from crested_like.genome import Genome, read_bed, read_fasta, regions_of
+    from crested_like.genome._places import GTF_ENDINGS, places_of
 
     regions = regions or []
     if source is None and not regions:
@@ -83,7 +91,10 @@ def read_input(source: Path | None, regions: list[str] | None, genome: Path | No
         _usage(f"A genome is needed to read {what} from: add --genome FASTA.")
     if not genome.is_file():
         raise FileNotFoundError(f"There is no file {genome}; --genome takes a FASTA file, plain or bgzip-compressed.")
-    found = read_bed(source) if source else regions_of(regions)
+    if source is None:
+        found = regions_of(places_of(regions, Genome(genome)))
+    else:
+        found = places_of(source) if source.name.lower().endswith(GTF_ENDINGS) else read_bed(source)
     if not found:
         raise ValueError(f"{source} names no region.")
     return Source(found, genome, f"{_count(len(found), 'region')} of {genome}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from crested_like.cli import _console as console
 from crested_like.cli._facts import of_model
 from crested_like.cli._input import Source
-from crested_like.cli._output import READING, replacing, written_paths
+from crested_like.cli._output import READING, written_paths
 
 if TYPE_CHECKING:
     import keras
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _DRAWN_REGIONS = 6
+_LARGE = 1 << 30  # bytes that are not read again for tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,7 @@ class Request:
     plot: Path | None = None
     plot_tracks: str = "8"
     top: int = 10
+    as_json: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     """Arguments of ``tl.predict_regions``."""
 
@@ -68,17 +74,36 @@ def run(request: Request, models: list[keras.Model] | None = None) -> xr.DataArr
         raise ValueError("--plot draws coverage along a sequence, and this model gives one value per sequence.")
     model = loaded if len(loaded) > 1 else loaded[0]
     genome = None if request.source.genome is None else str(request.source.genome)
-    with replacing(request.out):
-        array = predict_regions(request.source.items, model, genome, out=request.out, **request.options)
-    rows = {"model": _named(request.models), **told, "predicted": request.source.words}
-    rows["on"] = _backend()
-    console.stdout().print(console.facts(rows))
-    _print_strongest(array, request.top)
+    began = time.monotonic()
+    array = predict_regions(request.source.items, model, genome, out=request.out, **request.options)
+    seconds = time.monotonic() - began
+    files = written_paths(request.out, [str(track) for track in array["track"].to_numpy()])
+    rows = {"model": _named(request.models), **told, "predicted": request.source.words, "on": _backend()}
+    if not request.as_json:
+        console.stdout().print(console.facts(rows))
+        _print_strongest(array, request.top)
     if request.plot is not None:
         draw(array, request.plot, request.plot_tracks)
-    files = written_paths(request.out, [str(track) for track in array["track"].to_numpy()])
-    console.stdout().print(console.facts({**_written(array, files), "figure": request.plot}))
+    if request.as_json:
+        typer.echo(json.dumps(_summary(request, array, files, seconds), indent=2))
+    else:
+        console.stdout().print(console.facts({**_written(array, files), "figure": request.plot}))
     return array
+
+
+def _summary(request: Request, array: xr.DataArray, files: list[Path], seconds: float) -> dict[str, Any]:
+    """What was done, for other programs."""
+    return {
+        "models": list(request.models),
+        "backend": _backend(),
+        "genome": None if request.source.genome is None else str(request.source.genome),
+        "sizes": {str(dim): size for dim, size in array.sizes.items()},
+        "bin_size": int(array.attrs["bin_size"]) or None,
+        "units": array.attrs["units"],
+        "seconds": round(seconds, 3),
+        "written": [str(path) for path in files],
+        "figure": None if request.plot is None else str(request.plot),
+    }
 
 
 def _named(models: Sequence[str]) -> str:
@@ -95,6 +120,9 @@ def _print_strongest(array: xr.DataArray, top: int) -> None:
     from crested_like import pl
 
     if top < 1:
+        return
+    if array.nbytes > _LARGE or _ragged(array):
+        console.note("The tables of the strongest tracks and bins are left out: regions differ in width, or are many.")
         return
     tracks = pl.strongest_tracks(array, top)
     columns = {
@@ -115,6 +143,12 @@ def _print_strongest(array: xr.DataArray, top: int) -> None:
         "description": bins["description"],
     }
     console.stdout().print(console.table(title, _said(columns), right=("mean of tracks", "max"), keep="where"))
+
+
+def _ragged(array: xr.DataArray) -> bool:
+    """Whether some regions end before others, and NaN follows."""
+    widths = (array["end"] - array["start"]).to_numpy()
+    return "bin" in array.dims and bool((widths != widths[0]).any())
 
 
 def _said(columns: dict[str, Any]) -> dict[str, list[Any]]:

@@ -36,7 +36,17 @@ def demo(
         unfinished.write_text("\n".join([">demo", *lines, ""]))
     can_draw = find_spec("matplotlib") is not None
     source = Source([("demo", sequence)], None, f"a made-up sequence, {fasta}")
-    run(Request(models=[model], source=source, out=result, plot=figure if can_draw else None, top=5), loaded)
+    run(
+        Request(
+            models=[model],
+            source=source,
+            out=result,
+            plot=figure if can_draw else None,
+            top=5,
+            options={"overwrite": True},
+        ),
+        loaded,
+    )
     if not can_draw:
         console.note("For a figure as well: pip install 'crested_like[plot]'")
     console.stdout().print(_next_steps(model, fasta), markup=False, soft_wrap=True)

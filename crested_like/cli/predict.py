@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -23,6 +24,19 @@ from crested_like.cli._report import Request, check_plot, run, tracks_asked
 
 #: The model that comes with the package.
 EMBEDDED = "borzoi_mini_human"
+
+#: Shown below the help.
+EXAMPLES = """crested-like predict --region chr1:150001-160000 --genome hg38.fa --tracks DNASE --out dnase.zarr
+
+crested-like predict --region chr2 --genome hg38.fa --tracks "assay=CAGE strand=+" --out chr2.bw"""
+
+
+class Version(StrEnum):
+    """Versions of the target transform."""
+
+    old = "old"
+    new = "new"
+
 
 WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
 WantedList = Optional[list[str]]  # noqa: UP045
@@ -49,7 +63,7 @@ def predict(
         typer.Option(
             "--tracks",
             "-t",
-            help="Words to search for, identifiers, or numbers (0,5,7 or 0:10).",
+            help="Words to search for (also assay=RNA), identifiers, or numbers (0,5,7 or 0:10).",
             rich_help_panel=MODEL,
         ),
     ] = None,
@@ -60,6 +74,26 @@ def predict(
     unstranded: Annotated[
         bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
     ] = False,
+    untransform: Annotated[
+        bool,
+        typer.Option("--untransform", help="Give coverage: undo how targets were squashed.", rich_help_panel=MODEL),
+    ] = False,
+    transform: Annotated[
+        Optional[Version],  # noqa: UP045
+        typer.Option(help="For --untransform: the version, where the card does not know it.", rich_help_panel=MODEL),
+    ] = None,
+    tile: Annotated[
+        bool,
+        typer.Option(
+            "--tile/--no-tile",
+            help="Cover regions wider than the output by windows side by side, or only their middle.",
+            rich_help_panel=MODEL,
+        ),
+    ] = True,
+    kept_bins: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Bins in the middle of each window to keep; default all.", rich_help_panel=MODEL),
+    ] = None,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
@@ -73,6 +107,9 @@ def predict(
         typer.Option(help="Format, where --out does not tell; bw is bigWig.", rich_help_panel=RESULT),
     ] = None,
     overwrite: OverwriteOption = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do not go on where an earlier run stopped.", rich_help_panel=RESULT)
+    ] = False,
     plot: Annotated[
         WantedPath, typer.Option(help="Draw tracks into this .png, .pdf or .svg.", rich_help_panel=RESULT)
     ] = None,
@@ -80,10 +117,18 @@ def predict(
         str, typer.Option(help="How many of the strongest to draw, or which, as for --tracks.", rich_help_panel=RESULT)
     ] = "8",
     top: Annotated[int, typer.Option(min=0, help="Rows of the printed tables.", rich_help_panel=RESULT)] = 10,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what was done as JSON, and no tables.", rich_help_panel=RESULT)
+    ] = False,
+    progress: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--progress/--no-progress", help="By default in a terminal.", rich_help_panel=RESULT),
+    ] = None,
 ) -> None:
-    """Predict coverage for sequences (FASTA), or for regions of a genome (BED or --region).
+    """Predict coverage for sequences (FASTA), regions of a genome (BED or --region), its genes (GTF), or all of it.
 
-    By default with the small model that comes with the package.
+    By default with the small model that comes with the package. A run that was interrupted goes on where it stopped
+    when the same is asked again.
     """
     given = read_input(source, region, genome)
     target = result_path(out, format, overwrite=overwrite)
@@ -93,8 +138,16 @@ def predict(
         "rc": rc,
         "shifts": _shifts(shifts),
         "unstranded": unstranded,
+        "untransform": transform.value if untransform and transform else untransform,
+        "tile": tile,
+        "kept_bins": kept_bins,
         "batch_size": batch_size,
+        "overwrite": overwrite,
+        "resume": not restart,
+        "progress": progress,
     }
+    if transform and not untransform:
+        raise ValueError("--transform says how to undo the target transform: give it with --untransform.")
     check_plot(plot)
     use_backend(backend)
     run(
@@ -106,6 +159,7 @@ def predict(
             plot=plot,
             plot_tracks=plot_tracks,
             top=top,
+            as_json=as_json,
             options=options,
         )
     )

@@ -62,7 +62,11 @@ def _whole(sizes: dict[str, int]) -> list[Region]:
 def _may_be_chromosome(item: Any, genome: Any) -> bool:
     if not isinstance(item, str) or ":" in item or len(item) > 100:
         return False
-    return bool(_CHROMOSOME.fullmatch(item)) or (genome is not None and item in resolve_genome(genome).chromosomes)
+    return (
+        item == ALL
+        or bool(_CHROMOSOME.fullmatch(item))
+        or (genome is not None and item in resolve_genome(genome).chromosomes)
+    )
 
 
 def _named(text: str, genome: Any) -> Region | None:
@@ -83,7 +87,9 @@ def _of_items(items: Any, genome: Any) -> Any:
     regions, problems = [], []
     for index, item in enumerate(items):
         try:
-            if isinstance(item, Gene):
+            if isinstance(item, str) and item == ALL:
+                regions.extend(_whole(resolve_genome(genome).chromosomes))
+            elif isinstance(item, Gene):
                 regions.append(item.region)
             elif isinstance(item, Transcript):
                 regions.append(Region(item.chrom, item.start, item.end, item.identifier, _strand(item.strand)))

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import shlex
 
 import h5py
 import numpy as np
 import pytest
 
 from crested_like import load_model, tl
+from crested_like.cli.predict import EXAMPLES
+from crested_like.genome import read_bigwig
 
 PNG = b"\x89PNG"
 
@@ -36,10 +40,10 @@ def test_fasta_alone_gives_zarr_tables_and_a_figure(run, files, tmp_path):
 
 def test_regions_and_bed_on_a_genome(run, files, tmp_path):
     pytest.importorskip("pysam")
-    (tmp_path / "two.bed").write_text("# comment\nchr1\t4000\t6000\tmine\nchr2\t10\t20\n")
+    (tmp_path / "two.bed").write_text("# comment\nchr1\t4800\t5200\tmine\nchr2\t10\t20\n")
     common = ("--genome", files.genome, "-m", files.model)
     assert run("predict", "two.bed", *common, "--out", "bed.npz").exit_code == 0
-    words = ("--region", "chr1:4,001-6,000", "--region", "chr2:11-20")
+    words = ("--region", "chr1:4,801-5,200", "--region", "chr2:11-20")
     assert run("predict", *words, *common, "--out", "regions", "--format", "npz").exit_code == 0
     with np.load(tmp_path / "bed.npz") as bed, np.load(tmp_path / "regions.npz") as regions:
         np.testing.assert_array_equal(bed["prediction"], regions["prediction"])
@@ -79,6 +83,77 @@ def test_bigwig_is_one_file_a_track(run, files, tmp_path):
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in tmp_path.glob("*.bw")) == ["cov.a+.bw", "cov.a-.bw"]
     assert "2 files, cov.a+.bw to cov.a-.bw" in flat(done.stdout)
+
+
+def test_whole_chromosomes_in_machine_readable_words(run, files, tmp_path):
+    pytest.importorskip("pybigtools")
+    pytest.importorskip("pysam")
+    where = ("--region", "chr2", "--region", "chr1:101-4000", "--genome", files.genome, "-m", files.model)
+    done = run("predict", *where, "--tracks", "strand=+|-", "--out", "cov.bw", "--json", "--no-progress")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["sizes"] == {"region": 2, "bin": 157, "track": 2}
+    assert told["written"] == ["cov.a+.bw", "cov.a-.bw"]
+    assert (told["bin_size"], told["units"], told["figure"]) == (32, "model output", None)
+    whole = tl.predict_regions("chr2", load_model(files.model), str(files.genome), tracks=[1])
+    values = read_bigwig(tmp_path / "cov.a-.bw", "chr2", 0, 5000)
+    np.testing.assert_allclose(values, np.repeat(whole.values[0, :, 0], 32)[:5000], rtol=1e-4, atol=1e-6)
+    middle = run("predict", *where[2:], "--no-tile", "--out", "m.npz", "--top", 0)
+    assert "1 region x 16 bins x 3 tracks" in flat(middle.stdout)
+
+
+def test_genes_of_a_gtf_file(run, files, tmp_path):
+    pytest.importorskip("pysam")
+    told = 'gene_id "G"; transcript_id "T"; gene_name "mine";'
+    (tmp_path / "genes.gtf").write_text(f"chr1\tx\texon\t5001\t5100\t.\t+\t.\t{told}\n")
+    done = run("predict", "genes.gtf", "--genome", files.genome, "-m", files.model, "--out", "x.npz")
+    assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "x.npz") as found:
+        assert (found["region"].tolist(), found["start"].tolist()) == (["mine"], [5050 - 256])
+
+
+def test_an_interrupted_run_goes_on(run, files, tmp_path, monkeypatch):
+    from crested_like.tl import _predict
+
+    pytest.importorskip("pysam")
+    words = ("predict", "--region", "chr1", "--genome", files.genome, "-m", files.model, "--batch-size", 8)
+    words = (*words, "--top", 0)
+    assert run(*words, "--out", "whole.zarr").exit_code == 0
+    forward, calls = _predict.forward, []
+
+    def stopping(*arguments):
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return forward(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_predict, "forward", stopping)
+        done = run(*words, "--out", "cut.zarr")
+    assert done.exit_code == 130
+    assert "3 of 5 parts are kept in" in flat(done.stderr)
+    refused = run(*words, "--out", "cut.zarr", "--rc")
+    assert refused.exit_code == 1
+    assert "rc was False, now True" in flat(refused.stderr)
+    counted = []
+    monkeypatch.setattr(_predict, "forward", lambda *arguments: counted.append(1) or forward(*arguments))
+    assert run(*words, "--out", "cut.zarr").exit_code == 0
+    assert len(counted) == 2
+    for name in (p.relative_to(tmp_path / "whole.zarr") for p in (tmp_path / "whole.zarr").rglob("*") if p.is_file()):
+        assert (tmp_path / "whole.zarr" / name).read_bytes() == (tmp_path / "cut.zarr" / name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", EXAMPLES.split("\n\n"))
+def test_examples_of_the_help_run(run, tmp_path, rng, example):
+    pytest.importorskip("pybigtools")
+    pytest.importorskip("pysam")
+    letters = "".join(rng.choice(list("ACGT"), 170_000))
+    (tmp_path / "hg38.fa").write_text(f">chr1\n{letters}\n>chr2\n{letters[:90_000]}\n")
+    help_text = flat(run("predict", "--help").stdout)
+    assert all(word in help_text for word in example.split()[:4])
+    done = run(*shlex.split(example)[1:])
+    assert done.exit_code == 0, done.output
 
 
 def test_tracks_can_be_named_by_a_table(run, files, tmp_path):
@@ -147,7 +222,11 @@ def test_without_input_it_says_how(run):
         (("--region", "chr1:1-9"), 2, "A genome is needed to read chr1:1-9 from: add --genome FASTA."),
         (("--region", "chr1:1-9", "--genome", "no.fa"), 1, "There is no file no.fa; --genome takes a FASTA file"),
         (("none.fa",), 1, "Input file none.fa does not exist"),
-        (("--region", "chr1", "--genome", "{genome}"), 1, "'chr1' is no region"),
+        (("--region", "chr9", "--genome", "{genome}"), 1, "Chromosome 'chr9' is not in genome 'genome'"),
+        (("--region", "chr1-9", "--genome", "{genome}"), 1, "'chr1-9' is no region"),
+        (("{sequences}", "--transform", "old"), 1, "give it with --untransform"),
+        (("{sequences}", "--model", "{model}", "--untransform"), 1, "does not say how the targets were squashed"),
+        (("{sequences}", "--model", "{model}", "--kept-bins", "17"), 1, "kept_bins must be at most 16"),
         (("{sequences}", "--shifts", "1,x"), 1, "--shifts takes whole numbers with commas between"),
         (("{sequences}", "--out", "x.txt"), 1, "it must end in .zarr, .h5, .npz or .bw"),
         (("{sequences}", "--out", "x.h5", "--format", "npz"), 1, "contradict each other"),
