@@ -11,6 +11,8 @@ from crested_like.genome._fasta import Genome, register_genome, registered_genom
 from crested_like.genome._files import read_fasta
 from crested_like.genome._genes import Gene, find_genes, read_genes
 from crested_like.genome._gtf import Transcript, longest_of_each_gene, read_gtf
+from crested_like.genome._motif_sites import Site, find_motifs
+from crested_like.genome._motifs import Motif, motifs_of, read_meme
 from crested_like.genome._onehot import (
     check_one_hot,
     one_hot,
@@ -19,6 +21,7 @@ from crested_like.genome._onehot import (
     reverse_complement_one_hot,
     shift_one_hot,
 )
+from crested_like.genome._random import random_dna
 from crested_like.genome._regions import Region, Regions, check_regions, parse_region, read_bed, regions_of
 from crested_like.genome._shuffle import shuffle_dna
 from crested_like.genome._tokens import Tokenizer, one_hot_of_tokens, tokenizer
@@ -42,6 +45,12 @@ __all__ = [
     "reverse_complement_one_hot",
     "shift_one_hot",
     "shuffle_dna",
+    "random_dna",
+    "Motif",
+    "motifs_of",
+    "read_meme",
+    "Site",
+    "find_motifs",
     "Tokenizer",
     "tokenizer",
     "one_hot_of_tokens",

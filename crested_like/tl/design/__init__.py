@@ -1,0 +1,1 @@
+"""Sequences that a model likes better, and what motifs do in it."""
