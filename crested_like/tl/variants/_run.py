@@ -30,11 +30,13 @@ class Run:
         File of the result; None to keep everything in memory.
     resume
         Whether a run that was cut off is gone on with; otherwise what it left is thrown away.
+    overwrite
+        Whether a file that is there may be replaced, in the end.
     """
 
-    def __init__(self, out: Path | None, *, resume: bool = True) -> None:
+    def __init__(self, out: Path | None, *, resume: bool = True, overwrite: bool = False) -> None:
         self._resume = resume
-        self.unfinished = None if out is None else Unfinished(out, error=VariantError)
+        self.unfinished = None if out is None else Unfinished(out, error=VariantError, replaces=overwrite)
         if self.unfinished is not None:
             self.unfinished.check()
             self._values = self.unfinished.folder / "scores.npy"

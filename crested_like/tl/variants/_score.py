@@ -56,6 +56,7 @@ def score_variants(
     background: Any = None,
     batch_size: int | None = None,
     out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
     resume: bool = True,
     progress: bool | None = None,
 ) -> pd.DataFrame:
@@ -104,6 +105,8 @@ def score_variants(
     out
         File to write, by its ending: ``.tsv``, ``.tsv.gz``, ``.parquet``, ``.h5`` with the field's names, or ``.vcf``
         or ``.vcf.gz`` with the scores in the INFO column.
+    overwrite
+        Whether a file that is there may be replaced, in the end.
     resume
         Go on with what a run of the same call left when it was cut off, in ``<out>.partial``; otherwise start anew.
 
@@ -123,7 +126,7 @@ def score_variants(
     TrackError, GeometryError, RegionError, GeneError
         As for :func:`predict` and :class:`Readout`.
     FileExistsError
-        If ``out`` is there already.
+        If ``out`` is there already, without ``overwrite``.
     ValueError
         If choices exclude each other, or the ending of ``out`` stands for no format.
 
@@ -160,7 +163,7 @@ def score_variants(
     plan = Plan(rows, jobs, names, *_labels(predictor, channels), predictor, scope, found, squashed, settings)
     path = None if out is None else check_out(out, plan.shape[1] * plan.shape[2], genes=genes is not None)
     others = _background(background, plan, batch_size, progress)
-    run = Run(path, resume=resume)
+    run = Run(path, resume=resume, overwrite=overwrite)
     with run.scores(plan, batch_size, progress) as scores:
         _warn_of_missing(plan, scores)
         places = None if others is None else quantiles(scores, others)

@@ -1,0 +1,208 @@
+"""``crested-like score-variants``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from crested_like.cli import _console as console
+from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._input import INPUT, MODEL, RESULT, BatchSizeOption, GenomeOption, OverwriteOption
+from crested_like.cli._report import load_models, tracks_asked
+from crested_like.cli.predict import EMBEDDED, _shifts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WHAT = "What is compared"
+
+#: Shown below the help.
+EXAMPLES = """crested-like score-variants variants.vcf --genome hg38.fa --tracks DNASE --out scores.tsv
+
+crested-like score-variants chr1:150001:A:G --genome hg38.fa --tracks CAGE --statistics logSAD,JSD --out -"""
+
+WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
+WantedText = Optional[str]  # noqa: UP045
+WantedList = Optional[list[str]]  # noqa: UP045
+WantedInt = Optional[int]  # noqa: UP045
+
+
+class OnMismatch(StrEnum):
+    """What is done with a variant whose REF the genome does not have."""
+
+    flag = "flag"
+    skip = "skip"
+    error = "error"
+
+
+def score_variants(
+    variants: Annotated[
+        list[str],
+        typer.Argument(metavar="VARIANTS...", help="A VCF, BCF or table file; or strings such as chr1:12345:A:G."),
+    ],
+    genome: GenomeOption = None,
+    on_mismatch: Annotated[
+        OnMismatch, typer.Option(help="Where the genome does not have REF.", rich_help_panel=INPUT)
+    ] = OnMismatch.flag,
+    part: Annotated[
+        WantedText, typer.Option(help="Only variants of this part of a VCF file, chr1:1-2,000.", rich_help_panel=INPUT)
+    ] = None,
+    model: Annotated[
+        WantedList,
+        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
+    ] = None,
+    targets: Annotated[
+        WantedPath, typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=MODEL)
+    ] = None,
+    head: Annotated[WantedText, typer.Option(help="Output of a model with several.", rich_help_panel=MODEL)] = None,
+    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
+    shifts: Annotated[
+        str, typer.Option(help="Average over these shifts in bp, such as -1,0,1.", rich_help_panel=MODEL)
+    ] = "0",
+    unstranded: Annotated[
+        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
+    ] = False,
+    untransform: Annotated[
+        bool, typer.Option("--untransform", help="Compare coverage, not squashed values.", rich_help_panel=MODEL)
+    ] = False,
+    share: Annotated[
+        int, typer.Option(min=0, help="Variants within so many bp share a window.", rich_help_panel=MODEL)
+    ] = 0,
+    batch_size: BatchSizeOption = None,
+    backend: BackendOption = None,
+    tracks: Annotated[
+        WantedList,
+        typer.Option("--tracks", "-t", help="Words, identifiers, or numbers (0,5 or 0:10).", rich_help_panel=_WHAT),
+    ] = None,
+    statistics: Annotated[
+        WantedText,
+        typer.Option("--statistics", "-s", help="SAD,logSAD,D2 and others, with commas.", rich_help_panel=_WHAT),
+    ] = None,
+    local: Annotated[WantedInt, typer.Option(min=0, help="Only bins within so many bp.", rich_help_panel=_WHAT)] = None,
+    gtf: Annotated[
+        WantedPath, typer.Option(help="Exons of each gene of this file in the window.", rich_help_panel=_WHAT)
+    ] = None,
+    gene: Annotated[
+        WantedList, typer.Option(help="Only this gene of --gtf; repeatable.", rich_help_panel=_WHAT)
+    ] = None,
+    region: Annotated[
+        WantedText, typer.Option("--region", "-r", help="One number: that of this region.", rich_help_panel=_WHAT)
+    ] = None,
+    background: Annotated[
+        WantedPath,
+        typer.Option(help="Variants, or scores written before, to rank among.", rich_help_panel=_WHAT),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help=".tsv, .tsv.gz, .parquet, .h5, .vcf or .vcf.gz; - prints .tsv.", rich_help_panel=RESULT
+        ),
+    ] = Path("scores.tsv"),
+    overwrite: OverwriteOption = False,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Throw away what a run left that was cut off.", rich_help_panel=RESULT)
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a summary as JSON instead of tables.", rich_help_panel=RESULT)
+    ] = False,
+    top: Annotated[int, typer.Option(min=0, help="Rows of the printed table.", rich_help_panel=RESULT)] = 10,
+) -> None:
+    """Score variants: how much each alternative allele changes what a model predicts.
+
+    The same command goes on with a run that was cut off. Exit code 0 means done, also where variants are flagged or
+    skipped; 1 an error, which is told; 2 wrong use.
+    """
+    if genome is None:
+        raise ValueError("A genome is needed to read the sequences around variants from: add --genome FASTA.")
+    if gene and gtf is None:
+        raise ValueError("--gene is looked up in --gtf: give the GTF file, too.")
+    if as_json and str(out) == "-":
+        raise ValueError("--json and --out - both print on standard output; write the scores to a file.")
+    moved = _shifts(shifts)
+    use_backend(backend)
+    from crested_like import tl
+    from crested_like.genome import read_genes, read_variants
+
+    source: Any = variants[0] if len(variants) == 1 else variants
+    if part is not None:
+        source = read_variants(source, part)
+    options: dict[str, Any] = {"tracks": tracks_asked(tracks), "head": head}
+    if region is not None:
+        options = {"readout": tl.Readout(**options, region=region)}
+    loaded = load_models(model or [EMBEDDED], targets)
+    table = tl.score_variants(
+        source,
+        loaded,
+        str(genome),
+        **options,
+        statistics=None if statistics is None else [name.strip() for name in statistics.split(",")],
+        genes=None if gtf is None else read_genes(gtf, gene),
+        local=local,
+        rc=rc,
+        shifts=moved,
+        unstranded=unstranded,
+        untransform=untransform,
+        on_mismatch=on_mismatch.value,
+        share=share,
+        background=None if background is None else str(background),
+        batch_size=batch_size,
+        out=None if str(out) == "-" else out,
+        overwrite=overwrite,
+        resume=not no_resume,
+    )
+    if str(out) == "-":
+        table.to_csv(sys.stdout, sep="\t", index=False, na_rep="NA")
+        return
+    told = _summary(table, model or [EMBEDDED], out)
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        _print(table, told, top)
+
+
+def _summary(table: pd.DataFrame, models: list[str], out: Path) -> dict[str, Any]:
+    status = table["status"].value_counts(sort=False).to_dict()
+    statistics = table.attrs["statistics"]
+    return {
+        "model": ", ".join(models),
+        "rows": len(table),
+        "scored": int(sum(n for text, n in status.items() if not text.startswith("skipped"))),
+        "ref_mismatch": int(status.get("ref_mismatch", 0)),
+        "skipped": {text.partition(": ")[2]: int(n) for text, n in status.items() if text.startswith("skipped")},
+        "statistics": statistics,
+        "columns": [name for name in table.columns if name.partition(":")[0] in statistics],
+        "out": str(out),
+    }
+
+
+def _print(table: pd.DataFrame, told: dict[str, Any], top: int) -> None:
+    statistic, columns = told["statistics"][0], told["columns"]
+    own = table[[name for name in columns if name.partition(":")[0] == statistic]]
+    known = own[own.notna().any(axis=1)]
+    if top and len(known):
+        strongest = known.abs().max(axis=1).sort_values(ascending=False, kind="stable").index[:top]
+        rows = table.loc[strongest]
+        tracks = known.loc[strongest].abs().idxmax(axis=1)
+        shown: dict[str, list[Any]] = {
+            "variant": [f"{c}:{p}:{r}:{a}" for c, p, r, a in rows[["chrom", "position", "ref", "alt"]].to_numpy()],
+            "name": rows["name"].tolist(),
+            **({"gene": rows["gene"].tolist()} if "gene" in rows else {}),
+            "status": rows["status"].tolist(),
+            statistic: [f"{own.at[row, track]:.4g}" for row, track in tracks.items()],
+            "track": [track.partition(":")[2] for track in tracks],
+        }
+        shown = {name: values for name, values in shown.items() if any(values)}
+        console.stdout().print(console.table("Strongest", shown, right=(statistic,), keep="variant"))
+    facts = {
+        "model": told["model"],
+        "scored": f"{told['scored']:,} of {told['rows']:,}",
+        "REF not the genome's": f"{told['ref_mismatch']:,}" if told["ref_mismatch"] else "",
+        "skipped": "; ".join(f"{count:,} {why}" for why, count in told["skipped"].items()),
+        "written": told["out"],
+    }
+    console.stdout().print(console.facts(facts))
