@@ -38,12 +38,21 @@ class GeneWindows(Windows):
         Which bins at the edges of exons count: see :class:`~crested_like.tl.Readout`.
     span
         Whether introns count too.
+    kept_bins
+        Bins in the middle of a window's output that are used; default all.
     """
 
     def __init__(
-        self, genes: Sequence[Gene], geometry: Geometry, genome: Genome, *, overlap: Overlap, span: bool
+        self,
+        genes: Sequence[Gene],
+        geometry: Geometry,
+        genome: Genome,
+        *,
+        overlap: Overlap,
+        span: bool,
+        kept_bins: int | None = None,
     ) -> None:
-        self._rows, self._tiles = plan([gene.region for gene in genes], geometry, genome)
+        self._rows, self._tiles = plan([gene.region for gene in genes], geometry, genome, kept_bins=kept_bins)
         super().__init__(geometry.input_length, [gene.name for gene in genes], (), genome.chromosomes)
         self.genes, self.genome = genes, genome
         self._geometry, self._overlap, self._span = geometry, overlap, span

@@ -48,6 +48,7 @@ def predict_genes(
     reduce: Literal["sum", "mean", "max"] = "sum",
     span: bool = False,
     untransform: bool | str = False,
+    kept_bins: int | None = None,
     rc: bool = False,
     shifts: Sequence[int] = (0,),
     unstranded: bool = False,
@@ -86,6 +87,8 @@ def predict_genes(
     untransform
         Sum coverage instead of the squashed values that a model was trained on: ``"old"``, ``"new"``, or True for what
         the model's card says.
+    kept_bins
+        Bins in the middle of each window that are kept; default all, which most models have trimmed already.
     anndata
         Return an AnnData, with an observation a track and a variable a gene.
     out
@@ -135,7 +138,9 @@ def predict_genes(
         )
     columns = columns_of(predictor.tracks, _table(predictor, strand), strand)
     chosen = on_genome(_chosen(genes, gtf), resolve_genome(genome), everywhere=genes is not None)
-    windows = GeneWindows(chosen, predictor.geometry, resolve_genome(genome), overlap=overlap, span=span)
+    windows = GeneWindows(
+        chosen, predictor.geometry, resolve_genome(genome), overlap=overlap, span=span, kept_bins=kept_bins
+    )
     _tell_of_uncounted(windows, overlap)
     squashed = squashed_by(predictor, models, head, untransform)
     told = {
@@ -155,6 +160,7 @@ def predict_genes(
         "head": head,
         "tracks": _digest([predictor.tracks.tolist(), columns.labels]),
         "untransform": squashed[1] if squashed else False,
+        "kept_bins": kept_bins,
         "views": [rc, list(map(int, shifts)), unstranded],
         "backend": keras.backend.backend(),
     }

@@ -114,6 +114,22 @@ def test_each_bin_of_a_gene_counts_once(model, genome, direct, options):
     close(table, [slow(gene, direct, **options) for gene in GENES])
 
 
+def test_only_the_middle_of_each_window_is_kept(model, genome):
+    """Twelve bins of each: the first gene still fits, the second takes other windows."""
+    table = tl.predict_genes(GENES[:2], model, genome, strand="both", batch_size=3, kept_bins=12)
+    gene, kept, left = GENES[1], 12, 2
+    want = np.zeros(5)
+    for first in range(gene.start, gene.end, kept * BIN):
+        start = first - CROP - left * BIN
+        y = tl.predict((gene.chrom, start, start + LENGTH), model, genome)[0].astype(float)
+        for i in range(left, left + kept):
+            low = start + CROP + BIN * i
+            if any(low < end and begin < low + BIN for begin, end in gene.exons):
+                want += y[i]
+    close(table.loc["LONG"], want)
+    close(table.loc["SHORT"], tl.predict_genes(GENES[0], model, genome, strand="both").loc["SHORT"])
+
+
 def test_windows_without_exons_are_not_computed(model, genome, monkeypatch):
     seen = count_windows(monkeypatch)
     tl.predict_genes(GENES[1], model, genome, strand="both", batch_size=2)
