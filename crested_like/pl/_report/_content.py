@@ -66,8 +66,9 @@ def span_of(array: Any) -> Span:
     def told(name: str, default: Any) -> Any:
         return array[name].item() if name in array.coords and not array[name].ndim else default
 
-    size = int(array.attrs.get("bin_size") or 1)
-    return Span(str(told("region", "")), str(told("chrom", "")), int(told("start", 0)), size, array.to_numpy())
+    size, start = int(array.attrs.get("bin_size") or 1), int(told("start", 0))
+    bins = (int(told("end", start)) - start) // size or array.sizes["bin"]  # shorter regions are filled up with NaN
+    return Span(str(told("region", "")), str(told("chrom", "")), start, size, array.isel(bin=slice(bins)).to_numpy())
 
 
 def _place(region: Span) -> dict[str, Any]:

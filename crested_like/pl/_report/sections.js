@@ -82,7 +82,7 @@ class TracksSection {
       boxes.push({ input, label, index, text: `${track.label} ${track.detail}`.toLowerCase() });
       groups.get(track.group).append(label);
     });
-    list.append(...groups.values());
+    list.append(make("div", {}, ...groups.values()));
     const buttons = make("div", { class: "bar" }, find, make("button", { type: "button", onclick: () => all(true) }, "Show all found"), make("button", { type: "button", onclick: () => all(false) }, "Hide all found"));
     buttons.style.marginTop = ".6rem";
     this.chooser.replaceChildren(this.count, buttons, list);

@@ -82,7 +82,7 @@ class VariantsSection {
     const first = this.page * PAGE, shown = this.found.slice(first, first + PAGE);
     this.body.replaceChildren(...shown.map((i) => this.tableRow(i)));
     const all = this.found.length === this.rows ? "" : ` (of ${grouped(this.rows)})`;
-    this.status.textContent = shown.length ? `${grouped(first + 1)}–${grouped(first + shown.length)} of ${grouped(this.found.length)}${all}` : `No variant fits${all}`;
+    this.status.textContent = shown.length ? `${grouped(first + 1)} to ${grouped(first + shown.length)} of ${grouped(this.found.length)}${all}` : `No variant fits${all}`;
     this.before.disabled = this.page === 0;
     this.after.disabled = first + PAGE >= this.found.length;
   }

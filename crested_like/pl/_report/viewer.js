@@ -46,7 +46,7 @@ class Viewer {
 
   build() {
     const button = (text, label, action) => make("button", { type: "button", "aria-label": label, title: label, onclick: action }, text);
-    this.place = make("input", { type: "text", "aria-label": "Position to show", spellcheck: "false", size: 28 });
+    this.place = make("input", { type: "text", "aria-label": "Position to show", spellcheck: "false", size: 28, onfocus: () => this.place.select() });
     const form = make("form", { onsubmit: (event) => { event.preventDefault(); this.goTo(this.place.value); } }, this.place);
     this.where = make("output", { class: "where", "aria-live": "polite" });
     this.bar = make("div", { class: "bar" }, form,
