@@ -17,6 +17,7 @@ from crested_like.cli import (
     convert_checkpoint,
     convert_dataset,
     demo,
+    design,
     evaluate,
     fetch,
     genes,
@@ -91,8 +92,9 @@ def _options(
 app.command("predict", no_args_is_help=False, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score-variants", epilog=score_variants.EXAMPLES)(score_variants.score_variants)
 app.command("genes", epilog=genes.EXAMPLES)(genes.genes)
+app.command("design", epilog=design.EXAMPLES)(design.design)
 app.command("segment")(segment.segment)
-app.command("report")(report.report)
+app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("demo")(demo.demo)
 app.command("models")(models.models)
 app.command("show")(show.show)
