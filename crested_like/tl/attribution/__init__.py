@@ -1,0 +1,1 @@
+"""Which bases a prediction hangs on: gradients, mutagenesis and shuffled windows."""
