@@ -109,8 +109,8 @@ def effects(
     Parameters
     ----------
     values
-        By name the effects of inserting or ablating it, ``(backgrounds,)`` each; or a table with a column each. NaN is
-        left out.
+        By name the effects of inserting or ablating it, ``(backgrounds,)`` each; a table with a column each; or what
+        ``tl.marginalize(..., summary=False)`` gives, a row each. NaN is left out.
     order
         Put the largest mean first.
     unit
@@ -135,6 +135,8 @@ def effects(
     >>> from crested_like import pl
     >>> figure = pl.effects({"GATA": [0.5, 0.7, 0.6], "SP1": [0.1, 0.2, 0.1]})
     """
+    if {"motif", "effect"} <= set(getattr(values, "columns", ())):
+        values = _by_motif(values)
     strips = []
     for name in values:
         own = np.asarray(values[name], dtype=np.float64).ravel()
@@ -143,6 +145,13 @@ def effects(
     if order:
         strips.sort(key=lambda strip: -strip.values.mean() if len(strip.values) else np.inf)
     return _draw(strips, unit, title, zero=True)
+
+
+def _by_motif(table: Any) -> dict[str, NDArray]:
+    """Effects by motif, and by whatever else differs: strand, position, readout."""
+    several = [name for name in ("strand", "position", "readout") if name in table and table[name].nunique() > 1]
+    groups = table.groupby(["motif", *several], sort=False)["effect"]
+    return {" · ".join(map(str, key)): effects.to_numpy() for key, effects in groups}
 
 
 def _check_columns(table: Any, needed: list[str]) -> None:

@@ -56,6 +56,13 @@ def test_effects_have_their_mean_and_interval(rng):
     assert [name for name in unordered if name in ("a", "b")] == ["b", "a"]
 
 
+def test_effects_of_a_row_a_background_are_told_apart_by_what_differs():
+    rows = {"motif": ["GATA"] * 3 + ["SP1"], "strand": ["+", "+", "-", "+"], "position": 5, "effect": [1.0, 2, 3, 9]}
+    told = labels(pl.effects(pd.DataFrame(rows), order=False))
+    assert [name for name in told if "·" in name] == ["GATA · +", "GATA · -", "SP1 · +"]
+    assert told.count("2 sequences") == 1
+
+
 def test_errors(table):
     with pytest.raises(ValueError, match="no column 'r2'; it has split, description"):
         pl.correlations(table, figure="r2")

@@ -181,16 +181,18 @@ class BoxesRow {
   }
 }
 
-/* Places of scored variants; what stands close together is one mark. */
+/* Places of scored variants: arrows, or lines where there are many. */
 class VariantsRow {
   constructor(places) { Object.assign(this, { places, label: "variants", detail: `${grouped(places.length)} here`, height: 18 }); }
 
   draw(context, x, width, height) {
     const { low, high } = this.viewer;
+    const shown = this.places.filter((place) => place >= low && place < high), crowded = shown.length > width / 14;
     context.fillStyle = theme.get("alternative");
-    for (const place of this.places) {
-      if (place < low || place >= high) continue;
+    context.globalAlpha = crowded ? 0.45 : 1;
+    for (const place of shown) {
       const at = x(place + 0.5);
+      if (crowded) { context.fillRect(at - 0.5, 3, 1, height - 3); continue; }
       context.beginPath();
       context.moveTo(at - 4, 3);
       context.lineTo(at + 4, 3);
@@ -198,6 +200,7 @@ class VariantsRow {
       context.fill();
       context.fillRect(at - 0.5, 8, 1, height - 8);
     }
+    context.globalAlpha = 1;
   }
 }
 
