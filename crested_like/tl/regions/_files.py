@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from crested_like._atomic import atomic_path
 from crested_like._hdf5 import new_file
 from crested_like.genome import write_bigwig
+from crested_like.genome._support import genomics_package
 from crested_like.tl.regions._layout import NAME, Layout, lazy
 from crested_like.tl.regions._stores import CHUNK_STARTS, CHUNK_TRACKS, Memory, Spool, ZarrStore, open_zarr
 
@@ -60,6 +61,11 @@ def is_zarr(path: Path) -> bool:
     return path.suffix.lower() == ".zarr"
 
 
+def is_bigwig(path: Path) -> bool:
+    """Whether a path stands for bigWig files, one a track."""
+    return path.suffix.lower() in (".bw", ".bigwig")
+
+
 def assemble(puts: Iterable[Put], layout: Layout, path: str | os.PathLike[str] | None) -> xr.DataArray:
     """Labelled array of values as they come, in memory or in a file; an interrupted write leaves nothing behind."""
     if path is None:
@@ -68,6 +74,8 @@ def assemble(puts: Iterable[Put], layout: Layout, path: str | os.PathLike[str] |
             memory.put(*put)
         return memory.array()
     path = check_path(path)
+    if is_bigwig(path):
+        check_bigwig(layout, path)
     if is_zarr(path):
         with atomic_path(path) as unfinished:
             store = ZarrStore(unfinished, layout, fresh=True)
@@ -174,17 +182,34 @@ def _write_header(member: Any, shape: tuple[int, ...], kind: str) -> None:
     np.lib.format.write_array_header_1_0(member, {"descr": kind, "fortran_order": False, "shape": shape})
 
 
-def check_bigwig(layout: Layout) -> None:
-    """Raise where predictions are nothing that lies along a chromosome."""
+def check_bigwig(layout: Layout, path: Path) -> None:
+    """Raise, before any work, where predictions cannot become bigWig files.
+
+    Raises
+    ------
+    ValueError
+        If they do not lie along a chromosome, or two tracks would have one file.
+    BackendError
+        If pybigtools is not installed.
+    """
     if "bin" not in layout.dims:
         raise ValueError(
             "bigWig files hold coverage along a chromosome, and this model gives one value per sequence. "
             "Choose .zarr, .h5 or .npz."
         )
+    genomics_package("pybigtools", "write bigWig files")
+    names = [str(name) for name in layout.coords["track"][1]]
+    known: dict[Path, str] = {}
+    for name, target in zip(names, bigwig_paths(path, names), strict=True):
+        if target in known:
+            raise ValueError(
+                f"The tracks {known[target]!r} and {name!r} would both be written to {target.name}. Choose each track "
+                f"once, or another format."
+            )
+        known[target] = name
 
 
 def _finish_bigwig(spool: Spool, layout: Layout, path: Path) -> xr.DataArray:
-    check_bigwig(layout)
     names = [str(name) for name in layout.coords["track"][1]]
     sizes = dict(sorted(layout.chrom_sizes.items()))
     parts = list(_parts(layout, sizes))

@@ -133,8 +133,8 @@ def predict_regions(
     if path is None:
         _refuse_too_large(layout)
         return work.in_memory()
-    if path.suffix.lower() in (".bw", ".bigwig"):
-        _files.check_bigwig(layout)
+    if _files.is_bigwig(path):
+        _files.check_bigwig(layout, path)
     settings = {
         "models": [_fingerprint.of_model(each) for each in models],
         "genome": _fingerprint.of_dna(windows),
@@ -142,7 +142,7 @@ def predict_regions(
         "head": heads[0],
         "tracks": _fingerprint.of_numbers(predictor.tracks),
         "rc": rc and ("unstranded" if unstranded else True),
-        "shifts": [shift for _, shift in predictor.views][: len(tuple(shifts))],
+        "shifts": [shift for reverse, shift in predictor.views if not reverse],
         "untransform": untransform,
         "backend": _backend(),
     }

@@ -62,6 +62,9 @@ class ZarrStore:
         self._path, self._layout = path, layout
         if fresh:
             self._create()
+        else:
+            for torn in list(path.rglob("*.partial")):  # what zarr was writing when it was killed
+                torn.unlink()
         # Zarr format 2: every reader in use understands it, and its strings need no extension
         self._values: Any = zarr.open_group(path, mode="r+", zarr_format=2)[NAME]
 
@@ -100,8 +103,12 @@ class ZarrStore:
         """Write a tile."""
         if len(self._layout.shape) == 2:
             self._values[row] = values[0]
-        else:
-            self._values[row, first : first + len(values)] = values
+            return
+        # whole chunks: of a part, zarr would read the rest, which may be torn
+        missing = min(-len(values) % self._layout.chunk, self._layout.full_shape[1] - first - len(values))
+        if missing:
+            values = np.pad(values, ((0, missing), (0, 0)), constant_values=np.nan)
+        self._values[row, first : first + len(values)] = values
 
     def finish(self) -> None:
         """Add what makes the store quick to open."""

@@ -150,6 +150,22 @@ def test_a_disk_that_becomes_full(quick, genome, tmp_path, ending, room, small_f
     assert not (tmp_path / f"x{ending}").exists()
 
 
+def test_torn_chunks_do_not_matter(quick, genome, tmp_path, watched):
+    """What was half written when the run was killed is written again, or removed."""
+    out = tmp_path / "x.zarr"
+    want = predict_regions(REGIONS, quick, genome, batch_size=2)
+    watched.stop = watched.computed + 3
+    with pytest.raises(KeyboardInterrupt):
+        predict_regions(REGIONS, quick, genome, out=out, batch_size=2)
+    chunks = tmp_path / "x.zarr.partial" / "x.zarr" / "prediction"
+    assert (chunks / "0.5.0").is_file()
+    (chunks / "0.6.0").write_bytes(b"torn")  # two of its eight bins lie in the region
+    (chunks / "0.6.5f.partial").write_bytes(b"torn")
+    watched.stop = None
+    np.testing.assert_array_equal(predict_regions(REGIONS, quick, genome, out=out, batch_size=2), want)
+    assert not list(out.rglob("*.partial"))
+
+
 def run(point, **told):
     """Exit code of a run in a process of its own."""
     words = json.dumps({"point": point, **{key: str(v) if isinstance(v, Path) else v for key, v in told.items()}})

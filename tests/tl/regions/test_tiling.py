@@ -171,6 +171,8 @@ def test_bad_requests(quick, genome, tmp_path, monkeypatch):
         predict_regions("chr2", quick, genome, engine="ray")
     with pytest.raises(ValueError, match="batch_size must be an integer of at least 1; got 0"):
         predict_regions("chr2", quick, genome, batch_size=0)
+    with pytest.raises(ValueError, match=r"The tracks 'open' and 'open' would both be written to x\.open\.bw"):
+        predict_regions("chr2", quick, genome, tracks=[2, 2], out=tmp_path / "x.bw")
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Free", (), {"available": 1000})())
     with pytest.raises(ValueError, match=r"of memory are free. Give out= to write them to a file as they come"):
         predict_regions("chr2", quick, genome, batch_size=2)
