@@ -12,6 +12,7 @@ from crested_like.genome._support import existing_file, listed, open_text
 
 _ATTRIBUTE = re.compile(r'(\w+)\s+(?:"([^"]*)"|([^\s;]+))\s*(?:;|$)')
 _KINDS = ("exon", "CDS")
+_NAMES = ("transcript_id", "gene_id", "gene_name")
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,25 @@ def _take(fields: list[str], parts: dict[tuple[str, str], _Parts], chrom: str | 
         return
     if not first.isdigit() or not last.isdigit() or not 1 <= int(first) <= int(last):
         raise ValueError(f"start and end must be numbers from 1 on, start <= end; got {first!r} and {last!r}")
-    told = {name: quoted or bare for name, quoted, bare in _ATTRIBUTE.findall(attributes)}
+    told = _told(attributes)
     if "transcript_id" not in told:
         raise ValueError("it names no transcript_id")
     gene = told.get("gene_name") or told.get("gene_id") or told["transcript_id"]
     fresh = _Parts(gene, told.get("gene_id", ""), strand)
     content = parts.setdefault((place, told["transcript_id"]), fresh)
     (content.exons if kind == "exon" else content.coding).append((int(first) - 1, int(last)))
+
+
+def _told(attributes: str) -> dict[str, str]:
+    """The attributes that name a transcript and its gene; those after the last of them are not looked at."""
+    found: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(attributes):
+        name, quoted, bare = match.groups()
+        if name in _NAMES:
+            found.setdefault(name, quoted or bare or "")
+            if len(found) == len(_NAMES):
+                break
+    return found
 
 
 def _transcript(key: tuple[str, str], content: _Parts) -> Transcript:
