@@ -118,11 +118,11 @@ def score_variants(
     skipped; 1 an error, which is told; 2 wrong use.
     """
     if genome is None:
-        raise ValueError("A genome is needed to read the sequences around variants from: add --genome FASTA.")
+        raise typer.BadParameter("A genome is needed to read the sequences around variants from: add --genome FASTA.")
     if gene and gtf is None:
-        raise ValueError("--gene is looked up in --gtf: give the GTF file, too.")
+        raise typer.BadParameter("--gene is looked up in --gtf: give the GTF file, too.")
     if as_json and str(out) == "-":
-        raise ValueError("--json and --out - both print on standard output; write the scores to a file.")
+        raise typer.BadParameter("--json and --out - both print on standard output; write the scores to a file.")
     moved = _shifts(shifts)
     use_backend(backend)
     from crested_like import tl

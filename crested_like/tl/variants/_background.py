@@ -47,7 +47,7 @@ def quantiles(scores: NDArray[np.float32], background: NDArray[np.float32]) -> N
 def is_table(background: Any) -> bool:
     """Whether a background is scores that were computed before, rather than variants to be scored."""
     if isinstance(background, pd.DataFrame):
-        return any(str(name).partition(":")[0] in ("SAD", "logSAD") or ":" in str(name) for name in background.columns)
+        return "status" in background.columns
     if not isinstance(background, str | os.PathLike):
         return False
     path = Path(background).expanduser()

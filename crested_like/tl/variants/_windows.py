@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,20 +112,22 @@ def window_starts(placed: Sequence[PlacedVariant], length: int, share: int) -> l
     so many bp behind the first of a group have the window around the middle of the group.
     """
     centres = [item.variant.position for item in placed]
-    if share:
-        order = sorted((i for i, item in enumerate(placed) if item.scored), key=lambda i: (placed[i].chrom, centres[i]))
-        group: list[int] = []
-        positions = list(centres)
-        for i in [*order, None]:
-            first = group[0] if group else None
-            if i is None or (
-                first is not None
-                and (placed[i].chrom != placed[first].chrom or positions[i] - positions[first] > share)
-            ):
-                middle = (positions[group[0]] + positions[group[-1]]) // 2 if group else 0
-                for member in group:
-                    centres[member] = middle
-                group = []
-            if i is not None:
-                group.append(i)
+    for group in _neighbours(placed, share) if share else ():
+        middle = (centres[group[0]] + centres[group[-1]]) // 2
+        for i in group:
+            centres[i] = middle
     return [centre - length // 2 for centre in centres]
+
+
+def _neighbours(placed: Sequence[PlacedVariant], share: int) -> Iterator[list[int]]:
+    """Numbers of variants in groups along the chromosomes, whatever their order."""
+    places = {i: (item.chrom, item.variant.position) for i, item in enumerate(placed) if item.scored}
+    group: list[int] = []
+    for i in sorted(places, key=lambda i: places[i]):
+        chrom, position = places[group[0]] if group else places[i]
+        if places[i][0] != chrom or places[i][1] - position > share:
+            yield group
+            group = []
+        group.append(i)
+    if group:
+        yield group

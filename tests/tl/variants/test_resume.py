@@ -109,7 +109,7 @@ def test_a_killed_process_is_gone_on_with(model, genome, texts, tmp_path):
 
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     assert run(whole, 0).stdout.split()[-1] == "20"
-    for stop in (3, 11, 4):  # in the first unit, in the second, and in the last after that
+    for stop in (3, 11, 10):  # in the first unit, in the second, and in the third after that
         assert run(parts, stop).returncode == -signal.SIGKILL
         assert not parts.exists()
     assert run(parts, 0).stdout.split()[-1] == "4"
