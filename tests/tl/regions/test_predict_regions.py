@@ -55,13 +55,13 @@ def test_bigwig_takes_each_base_from_the_nearest_centre(named, genome, tmp_path)
     got = predict_regions(regions, named, genome, out=tmp_path / "x.bw")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.brain.bw", "x.liver+.bw", "x.liver-.bw"]
     values = crested.genome.read_bigwig(tmp_path / "x.brain.bw", "chr1", 0, 5000)
+    starts, ends, predicted = got.start.values.tolist(), got.end.values.tolist(), got.values[..., 2]
     want = np.full(5000, np.nan)
     for base in range(5000):
-        covering = [r for r in range(4) if int(got.start[r]) <= base < int(got.end[r])]
+        covering = [r for r in range(4) if starts[r] <= base < ends[r]]
         if covering:
-            centre = lambda r: (int(got.start[r]) + int(got.end[r])) / 2  # noqa: E731
-            nearest = min(covering, key=lambda r: (abs(base + 0.5 - centre(r)), r))
-            want[base] = got.values[nearest, (base - int(got.start[nearest])) // 8, 2]
+            nearest = min(covering, key=lambda r: (abs(base + 0.5 - (starts[r] + ends[r]) / 2), r))
+            want[base] = predicted[nearest, (base - starts[nearest]) // 8]
     np.testing.assert_allclose(values, want, rtol=1e-6)
 
 
