@@ -187,6 +187,7 @@ def benchmarks(session: nox.Session) -> None:
     agreement = str(BENCHMARKS / "agreement.json")
     session.run("python", "benchmarks/borzoi_window.py")
     session.run("python", "benchmarks/segmentation_windows.py")
+    session.run("python", "benchmarks/borzoi_attribution.py")
     session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)
 
 

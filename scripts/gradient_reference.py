@@ -1,8 +1,8 @@
 """Writes derivatives of small networks by finite differences in double precision, for the tests of gradients.
 
-Usage: ``KERAS_BACKEND=tensorflow python scripts/gradient_reference.py``. Nothing is differentiated here: every number is a
-quotient of differences (five points, error of fourth order) of predictions by networks computed in float64, the parts
-that insist on float32 too.
+Usage: ``KERAS_BACKEND=tensorflow python scripts/gradient_reference.py``. Nothing is differentiated here: every number
+is a quotient of differences (five points, error of fourth order) of predictions by networks computed in float64, the
+parts that insist on float32 too.
 """
 
 import json

@@ -19,6 +19,7 @@ from crested_like.cli import (
     demo,
     design,
     evaluate,
+    explain,
     fetch,
     genes,
     models,
@@ -92,6 +93,7 @@ def _options(
 app.command("predict", no_args_is_help=False, epilog=predict.EXAMPLES)(predict.predict)
 app.command("score-variants", epilog=score_variants.EXAMPLES)(score_variants.score_variants)
 app.command("genes", epilog=genes.EXAMPLES)(genes.genes)
+app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
 app.command("design", epilog=design.EXAMPLES)(design.design)
 app.command("segment")(segment.segment)
 app.command("report", epilog=report.EXAMPLES)(report.report)
