@@ -116,7 +116,8 @@ def _take(fields: list[str], parts: dict[tuple[str, str], _Parts], chrom: str | 
         raise ValueError(f"start and end must be numbers from 1 on, start <= end; got {first!r} and {last!r}")
     told = _told(attributes)
     if "transcript_id" not in told:
-        raise ValueError("it names no transcript_id")
+        hint = "; turn GFF3 into GTF first, for example with gffread -T" if "=" in attributes else ""
+        raise ValueError(f"it names no transcript_id{hint}")
     gene = told.get("gene_name") or told.get("gene_id") or told["transcript_id"]
     fresh = _Parts(gene, told.get("gene_id", ""), strand)
     content = parts.setdefault((place, told["transcript_id"]), fresh)

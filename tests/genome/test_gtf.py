@@ -67,3 +67,10 @@ def test_real_genes(data_dir):
     assert (gene.gene, gene.chrom, gene.strand) == ("CD99", "chrX", "+")
     assert gene.coding
     assert gene.exons[0][0] < gene.coding[0][0]
+
+
+def test_gff3_is_told(tmp_path):
+    path = tmp_path / "genes.gff3"
+    path.write_text("chr1\tHAVANA\texon\t1\t5\t.\t+\t.\tID=exon:1;Parent=transcript:t1\n")
+    with pytest.raises(RegionError, match=r"line 1: it names no transcript_id; turn GFF3 into GTF first"):
+        read_gtf(path)

@@ -207,7 +207,7 @@ def _table(predictor: Predictor, strand: Strand) -> pd.DataFrame | None:
 
 def _chosen(genes: Genes | None, gtf: Any) -> list[Gene]:
     """Genes as they were asked for, each once."""
-    items = [genes] if isinstance(genes, str | Gene | Transcript) else genes
+    items = [genes] if isinstance(genes, str | Gene | Transcript) else None if genes is None else list(genes)
     names = [item for item in items or () if isinstance(item, str)]
     if gtf is None and (items is None or names):
         which = "All genes" if items is None else f"The gene {names[0]!r}"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like._atomic import atomic_path
 from crested_like._checks import positive_int
 from crested_like._errors import GeneError
 from crested_like._unfinished import Unfinished
@@ -162,8 +163,11 @@ class Run:
 
 
 def _file(path: Path, shape: tuple[int, int], *, fresh: bool) -> Any:
-    """Values in a file, NaN where none have come."""
-    values = np.lib.format.open_memmap(path, mode="w+" if fresh else "r+", dtype=np.float32, shape=shape)
+    """Values in a file, NaN where none have come; its place on the disk is taken beforehand."""
     if fresh:
-        values[:] = np.nan
-    return values
+        empty = np.full(shape[1], np.nan, "<f4").tobytes()
+        with atomic_path(path) as unfinished, unfinished.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+            for _ in range(shape[0]):
+                file.write(empty)
+    return np.lib.format.open_memmap(path, mode="r+")
