@@ -68,11 +68,12 @@ def _of_bcf(path: Path, wanted: Region | None) -> Iterator[str]:
     try:
         with pysam.VariantFile(str(path)) as file:
             yield from str(file.header).splitlines()
-            indexed = wanted is not None and file.index is not None
-            records: Any = file.fetch(wanted.chrom, max(wanted.start, 0), wanted.end) if indexed else file
+            records: Any = file
+            if wanted is not None and file.index is not None:
+                records = file.fetch(wanted.chrom, max(wanted.start, 0), wanted.end)
             for record in records:
                 line = str(record).rstrip("\n")
-                if wanted is None or indexed or _overlaps(line, wanted):
+                if wanted is None or _overlaps(line, wanted):
                     yield line
     except (OSError, ValueError) as error:
         raise VariantError(f"{path} cannot be read as BCF: {error}") from error
