@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crested_like.genome import Gene, Transcript, longest_of_each_gene, read_gtf
 from crested_like.pl import _style as style
@@ -155,3 +156,12 @@ def _draw_model(axes: Axes, model: Model, y: float, view: tuple[int, int], inche
         axes.broken_barh(
             boxes, (y - part_height / 2, part_height), facecolor=style.INK, edgecolor=style.INK, linewidth=0.5, zorder=3
         )
+    _draw_strand_in_exons(axes, model, marks, y, step)
+
+
+def _draw_strand_in_exons(axes: Axes, model: Model, marks: NDArray[np.float64], y: float, step: float) -> None:
+    """White arrows where exons have room for them: a gene of one exon has a strand too."""
+    inside = [mark for mark in marks if any(a + step / 4 < mark < b - step / 4 for a, b in model.exons)]
+    if model.strand in ("+", "-") and inside:
+        marker = ">" if model.strand == "+" else "<"
+        axes.plot(inside, np.full(len(inside), y), marker, color="white", markersize=2, markeredgewidth=0, zorder=4)

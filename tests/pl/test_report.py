@@ -255,6 +255,23 @@ def test_contributions_are_read_from_every_format(contributions, tmp_path, endin
     assert got["start"].item() == 1_000
 
 
+def test_files_that_name_no_dimensions(contributions, tmp_path):
+    """As attributions are kept: attributes as JSON in npz, letters beside the scores."""
+    held = {name: coord.to_numpy() for name, coord in contributions.coords.items()}
+    held |= {"letter": np.full((1, 400), "A"), "attribution": contributions.to_numpy()}
+    np.savez(tmp_path / "a.npz", **held, attrs=np.array(json.dumps({"method": "ism", "readout": '{"log": true}'})))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs.update({"method": "ism", "readout": '{"log": true}'})
+        for name, values in held.items():
+            file[name] = values.astype(object) if values.dtype.kind == "U" else values
+    for name in ("a.npz", "a.h5"):
+        got = read_run([tmp_path / name])["logos"]
+        np.testing.assert_array_equal(got, contributions)
+        assert (got.attrs["method"], got["chrom"].item(), got["start"].item()) == ("ism", "chr1", 1_000)
+        page = Opened(pl.report(tmp_path / "x.html", logos=got))
+        assert dict(page.data["facts"][0]["rows"])["readout"] == "log: True"
+
+
 def test_variants_are_read_from_every_format(table, tmp_path):
     table["name"] = ["rs1", "NA12", ""]
     table.to_csv(tmp_path / "a.tsv", sep="\t", index=False, na_rep="NA")

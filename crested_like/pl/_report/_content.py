@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -272,6 +274,9 @@ def facts_of(facts: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("{"):
+        with contextlib.suppress(ValueError):  # a readout, say, that an array carries as JSON
+            return _said(json.loads(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{key}: {_said(one)}" for key, one in value.items())
     if isinstance(value, list | tuple | set):

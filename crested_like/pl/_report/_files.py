@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,8 @@ _FIELDS = {
     "status": "status",
 }
 _PREDICTION, _BASES = {"bin", "track"}, {"position", "base"}
+#: What arrays of runs are called in files.
+_NAMES = ("prediction", "attribution")
 
 
 def read_run(paths: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
@@ -157,7 +160,7 @@ def _main(arrays: dict[str, xr.DataArray], path: Path, attrs: Any) -> xr.DataArr
     fit = [a for a in arrays.values() if set(a.dims) >= _PREDICTION or set(a.dims) >= _BASES] or list(arrays.values())
     if not fit:
         raise ValueError(f"{path} holds no array.")
-    main = max(fit, key=lambda array: (array.name in ("prediction", "attribution"), array.ndim, array.size))
+    main = max(fit, key=lambda array: (array.name in _NAMES, array.ndim, array.size))
     main.attrs = {**dict(attrs), **main.attrs}
     main.attrs.pop("_FillValue", None)
     return main
@@ -171,13 +174,47 @@ def _hdf5(path: Path) -> Any:
         if "chr" in file and "pos" in file:
             return _variants_of_hdf5(file)
         dims = {name: list(item.attrs["dimensions"]) for name, item in file.items() if "dimensions" in item.attrs}
-        if not dims:
-            raise ValueError(f"{path} says nothing of the dimensions of its arrays, so it cannot be shown.")
-        values = {name: _texts(file[name][()]) for name in dims}
-        attrs = dict(file.attrs)
-    main = max(dims, key=lambda name: (name in ("prediction", "attribution"), len(dims[name])))
+        values = {name: _texts(item[()]) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        attrs = {name: value.item() if hasattr(value, "item") else value for name, value in file.attrs.items()}
+    main = _name_of_main(values, path)
+    if main not in dims:
+        return _labelled(main, values, attrs, path)
     coords = {name: (dims[name], values[name]) for name in dims if name != main}
     return xr.DataArray(values[main], dims=dims[main], coords=coords, attrs=attrs, name=main)
+
+
+def _npz(path: Path) -> xr.DataArray:
+    with np.load(path, allow_pickle=False) as archive:
+        values = {name: archive[name] for name in archive.files}
+    attrs = json.loads(str(values.pop("attrs"))) if "attrs" in values else {}
+    return _labelled(_name_of_main(values, path), values, attrs, path)
+
+
+def _name_of_main(values: dict[str, Any], path: Path) -> str:
+    if not values:
+        raise ValueError(f"{path} holds no array.")
+    return max(values, key=lambda name: (name in _NAMES, values[name].ndim, values[name].size))
+
+
+def _labelled(main: str, values: dict[str, Any], attrs: dict[str, Any], path: Path) -> xr.DataArray:
+    """The array of a file that names its coordinates but not what they belong to."""
+    import xarray as xr
+
+    array = values[main]
+    if array.ndim != 3:
+        raise ValueError(f"{path} holds no array of three dimensions, so nothing along a sequence.")
+    dims = ("sequence", "position", "base") if "base" in values else ("region", "bin", "track")
+    starts = values.get("bin_start", np.empty(0))
+    if starts.ndim == 2 and starts.shape[1] > 1:
+        attrs.setdefault("bin_size", int(starts[0, 1] - starts[0, 0]))
+    of = {"description": "track", "chrom": dims[0], "start": dims[0], "end": dims[0]}
+    sizes = dict(zip(dims, array.shape, strict=True))
+    coords = {
+        name: (dim, item)
+        for name, item in values.items()
+        if (dim := name if name in dims else of.get(name)) and item.shape == (sizes[dim],)
+    }
+    return xr.DataArray(array, dims=dims, coords=coords, attrs=attrs, name=main)
 
 
 def _texts(values: Any) -> Any:
@@ -201,26 +238,3 @@ def _variants_of_hdf5(file: Any) -> pd.DataFrame:
             plain = labels in (["readout"], [""])
             columns |= {name if plain else f"{name}:{label}": item[:, i] for i, label in enumerate(labels)}
     return pd.DataFrame({name: values if len(values) else [] for name, values in columns.items()})
-
-
-def _npz(path: Path) -> xr.DataArray:
-    import xarray as xr
-
-    with np.load(path, allow_pickle=False) as archive:
-        values = {name: archive[name] for name in archive.files}
-    main = max(values, key=lambda name: (name in ("prediction", "attribution"), values[name].ndim, values[name].size))
-    array = values.pop(main)
-    if array.ndim != 3:
-        raise ValueError(f"{path} holds no array of three dimensions, so nothing along a sequence.")
-    dims = ("sequence", "position", "base") if "base" in values or main == "attribution" else ("region", "bin", "track")
-    sizes = dict(zip(dims, array.shape, strict=True))
-    attrs: dict[str, Any] = {}
-    if values.get("bin_start", np.empty(0)).size > 1 and array.shape[1] > 1:
-        attrs["bin_size"] = int(np.diff(values["bin_start"].ravel()[:2])[0])
-    of = {"description": "track", "chrom": dims[0], "start": dims[0], "end": dims[0]}
-    coords = {
-        name: (dim, item)
-        for name, item in values.items()
-        if (dim := name if name in dims else of.get(name)) and item.shape == (sizes[dim],)
-    }
-    return xr.DataArray(array, dims=dims, coords=coords, attrs=attrs, name=main)

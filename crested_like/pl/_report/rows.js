@@ -169,6 +169,7 @@ class BoxesRow {
     for (const [parts, high] of [[box.exons || [[box.start, box.end]], 7], [box.coding || [], 12]]) {
       for (const [start, end] of parts) context.fillRect(x(start), middle - high / 2, Math.max(x(end) - x(start), 1), high);
     }
+    if (box.exons) this.drawStrandInExons(context, x, box, middle, left, right);
     if (!box.exons && right - left > 14 && (box.strand === "+" || box.strand === "-")) {
       const tip = box.strand === "+" ? 3 : -3, at = (left + right) / 2;
       context.fillStyle = theme.get("card");
@@ -178,6 +179,19 @@ class BoxesRow {
       context.lineTo(at - tip, middle + 2.5);
       context.fill();
     }
+  }
+
+  drawStrandInExons(context, x, box, middle, left, right) {
+    const tip = box.strand === "+" ? 2 : box.strand === "-" ? -2 : 0;
+    context.strokeStyle = theme.get("card");
+    context.beginPath();
+    for (let at = Math.ceil(left / 16) * 16 + 8; tip && at < right - 3; at += 16) {
+      if (!box.exons.some(([start, end]) => x(start) + 5 < at && at < x(end) - 5)) continue;
+      context.moveTo(at - tip, middle - 2);
+      context.lineTo(at, middle);
+      context.lineTo(at - tip, middle + 2);
+    }
+    context.stroke();
   }
 }
 
