@@ -92,6 +92,7 @@ class Plan:
             "models": [_weights_digest(model) for model, _ in self.predictor.parts],
             "statistics": list(self.names),
             "tracks": _digest(self.predictor.tracks.tolist()),
+            "compared": _digest([self.scope.identity(job) for job, _ in self.jobs[:1]]),
             **(self.settings or {}),
         }
 

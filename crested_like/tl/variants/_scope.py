@@ -47,6 +47,10 @@ class Scope:
             return scores_of_bins(names, ref[None], alt[None], np.ones(1))
         return scores_of_bins(names, ref, alt, self._weights(job, gene))
 
+    def identity(self, job: Job) -> list[Any]:
+        """What the scores of a variant depend on, besides its predictions and its genes, as plain values."""
+        return [self.local]
+
     def _weights(self, job: Job, gene: Gene | None) -> NDArray[np.float64]:
         if self.local is None:
             return np.ones(self.geometry.output_bins)
@@ -109,6 +113,11 @@ class ReadoutScope(Scope):
     def genes_of(self, job: Job) -> list[Gene | None]:
         self.bound(job)
         return [None]
+
+    def identity(self, job: Job) -> list[Any]:
+        bound = self.bound(job)
+        against = None if bound.against is None else bound.against.tolist()
+        return [bound.describe(), bound.tracks.tolist(), against, bound.weights.tolist()]
 
     def scores(
         self, names: Sequence[str], job: Job, gene: Gene | None, ref: NDArray[np.float32], alt: NDArray[np.float32]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from crested_like.tl.variants._run import Run
 from crested_like.tl.variants._scope import GeneScope, ReadoutScope, Scope
 from crested_like.tl.variants._statistics import check_statistics
 from crested_like.tl.variants._table import table_of
-from crested_like.tl.variants._write import Result, check_out, ending_of, write
+from crested_like.tl.variants._write import Result, check_out, write
 
 if TYPE_CHECKING:
     import keras
@@ -143,7 +144,7 @@ def score_variants(
     names = check_statistics(statistics, genes=genes is not None, readout=readout is not None, log=is_log)
     share = int_at_least("share", share, 0)
     if out is not None:
-        ending_of(check_out(out, 0, genes=genes is not None))
+        check_out(out, 0, genes=genes is not None)
     found = resolve_genome(genome)
     placed = place_variants(read_variants(variants), found, on_mismatch=on_mismatch)
     views = {"rc": rc, "shifts": tuple(shifts), "unstranded": unstranded}
@@ -230,7 +231,8 @@ def _labels(predictor: Predictor, channels: NDArray[np.intp] | None) -> tuple[tu
         return tuple(numbers), tuple(numbers)
     rows = table.iloc[channels]
     names = rows["identifier"].tolist()
-    unique = [name if names.count(name) == 1 else f"{name}#{i}" for name, i in zip(names, numbers, strict=True)]
+    times = Counter(names)
+    unique = [name if times[name] == 1 else f"{name}#{i}" for name, i in zip(names, numbers, strict=True)]
     return tuple(unique), tuple(rows["description"].tolist())
 
 

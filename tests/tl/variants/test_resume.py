@@ -8,7 +8,7 @@ import keras
 import pytest
 
 from crested_like._errors import VariantError
-from crested_like.tl import score_variants
+from crested_like.tl import Readout, score_variants
 from crested_like.tl.variants import _run
 
 #: A batch of 2 makes units of 8 variants: three of them, the last one short.
@@ -70,10 +70,25 @@ def test_another_run_is_not_mixed_in(model, genome, texts, tmp_path, computed):
     message = r"x.tsv.partial holds an interrupted run with other settings \(share was 0, now 5\)"
     with pytest.raises(VariantError, match=message):
         score_variants(texts, model, genome, out=out, share=5, **OPTIONS)
+    with pytest.raises(VariantError, match="compared was"):
+        score_variants(texts, model, genome, out=out, local=20, **OPTIONS)
     score_variants(texts, model, genome, out=out, share=5, resume=False, **OPTIONS)
     assert out.is_file()
     with pytest.raises(FileExistsError, match=r"x.tsv is there already"):
         score_variants(texts, model, genome, out=out, **OPTIONS)
+
+
+def test_a_readout_of_other_bins_is_another_run(model, genome, texts, tmp_path, computed):
+    _, stop_at = computed
+    options = {"batch_size": 2, "out": tmp_path / "x.tsv"}
+    stop_at[:] = [2]
+    with pytest.raises(KeyboardInterrupt):
+        score_variants(texts, model, genome, readout=Readout("a", bins=[3], against="b"), **options)
+    stop_at.clear()
+    for other in (Readout("a", bins=[4], against="b"), Readout("b", bins=[3], against="a")):
+        with pytest.raises(VariantError, match=r"with other settings \(compared was"):
+            score_variants(texts, model, genome, readout=other, **options)
+    assert score_variants(texts, model, genome, readout=Readout("a", bins=[3], against="b"), **options).shape == (20, 9)
 
 
 WORKER = """
