@@ -13,6 +13,8 @@ from crested_like.tl._geometry import Geometry
 
 Overlap = Literal["any", "majority", "fraction"]
 OVERLAPS = ("any", "majority", "fraction")
+#: Stretches of bins that a text names.
+_SHOWN = 10
 
 
 def bases_in_bins(intervals: Iterable[tuple[int, int]], origin: int, bin_size: int, num_bins: int) -> NDArray[np.int64]:
@@ -85,3 +87,21 @@ def chosen_bins(bins: Any, geometry: Geometry) -> NDArray[np.float64]:
     if not weights.any():
         raise GeometryError(f"No bins were chosen: {bins!r} selects none of {total:,}.")
     return weights
+
+
+def text_of_bins(bins: Any) -> str:
+    """What bins were asked for, as text: ``"bins 2, 5 to 7"``.
+
+    Examples
+    --------
+    >>> text_of_bins([2, 7, 6, 5]), text_of_bins(slice(-4, None)), text_of_bins(3)
+    ('bins 2, 5 to 7', 'bins -4:', 'bins 3')
+    """
+    if isinstance(bins, slice):
+        step = "" if bins.step is None else f":{bins.step}"
+        return f"bins {'' if bins.start is None else bins.start}:{'' if bins.stop is None else bins.stop}{step}"
+    asked = np.atleast_1d(np.asarray(bins))
+    numbers = np.flatnonzero(asked) if asked.dtype == bool else np.unique(asked)
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
+    texts = [f"{run[0]}" if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs[:_SHOWN]]
+    return f"bins {', '.join(texts)}{f' ... ({len(numbers):,} bins)' if len(runs) > _SHOWN else ''}"

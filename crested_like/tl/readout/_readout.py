@@ -23,7 +23,7 @@ from crested_like.genome._genes import merged
 from crested_like.tl._channels import are_numbers, common_table
 from crested_like.tl._geometry import Geometry, geometry, named_outputs
 from crested_like.tl._heads import check_head
-from crested_like.tl.readout._bins import OVERLAPS, Overlap, bases_in_bins, chosen_bins, weights_of
+from crested_like.tl.readout._bins import OVERLAPS, Overlap, bases_in_bins, chosen_bins, text_of_bins, weights_of
 from crested_like.tl.readout._bound import BoundReadout
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Readout:
             return f"exons of {name or self.gene.identifier}"
         if self.region is not None:
             return str(one_region(self.region, "A readout's region"))
-        return "all bins" if self.bins is None else "bins"
+        return "all bins" if self.bins is None else text_of_bins(self.bins)
 
     def bind(self, model: keras.Model | Sequence[keras.Model], window: Any = None) -> BoundReadout:
         """Settle what the readout means for a model, and check that it means something.

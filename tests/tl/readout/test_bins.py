@@ -3,7 +3,7 @@ import pytest
 
 from crested_like._errors import GeometryError
 from crested_like.tl import Geometry
-from crested_like.tl.readout._bins import bases_in_bins, chosen_bins, weights_of
+from crested_like.tl.readout._bins import bases_in_bins, chosen_bins, text_of_bins, weights_of
 
 SHAPE = Geometry(1024, 16, 8, 448)
 
@@ -74,3 +74,19 @@ def test_chosen_bins(bins, want):
 def test_wrong_bins(bins, message):
     with pytest.raises(GeometryError, match=message):
         chosen_bins(bins, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("bins", "text"),
+    [
+        (3, "bins 3"),
+        ([9, 2, 7, 6, 5, 2], "bins 2, 5 to 7, 9"),
+        (range(1000, 1048), "bins 1000 to 1047"),
+        (slice(-4, None), "bins -4:"),
+        (slice(None, 8, 2), "bins :8:2"),
+        (np.arange(16) % 8 == 1, "bins 1, 9"),
+        (range(0, 60, 2), "bins 0, 2, 4, 6, 8, 10, 12, 14, 16, 18 ... (30 bins)"),
+    ],
+)
+def test_bins_as_text(bins, text):
+    assert text_of_bins(bins) == text

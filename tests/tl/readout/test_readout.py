@@ -146,7 +146,7 @@ def test_a_place_that_is_partly_outside_is_told_once(model, caplog):
 
 
 def test_tracks_by_name_and_what_was_read_out(stranded, predictions):
-    bound = Readout("RNA brain", against="a+", bins=slice(0, 4), log=True).bind(stranded)
+    bound = Readout("RNA brain", against="a+", bins=range(4), log=True).bind(stranded)
     assert bound.channels.tolist() == [0, 3, 4]
     weights = [1.0] * 4 + [0.0] * 12
     check(bound, predictions, slow(predictions, [3, 4], weights, log=True) - slow(predictions, [0], weights, log=True))
@@ -154,7 +154,7 @@ def test_tracks_by_name_and_what_was_read_out(stranded, predictions):
         "head": "head_human",
         "tracks": ["c+", "c-"],
         "against": ["a+"],
-        "where": "bins",
+        "where": "bins 0 to 3",
         "bins": 4,
         "reduce": "sum",
         "log": True,
