@@ -39,6 +39,33 @@ NOT_LISTED = {"losses", "metrics", "registry", "zoo", "tl", "pl", "genome", "dat
 }
 
 
+#: Two genes; the second one on the other strand.
+GENES = "".join(
+    f"chr1\tdemo\texon\t{first}\t{last}\t.\t{strand}\t.\t"
+    f'gene_id "{name}"; transcript_id "{name}.1"; gene_name "{name}";\n'
+    for name, strand, first, last in [
+        ("ABC", "+", 150_001, 150_600),
+        ("ABC", "+", 154_001, 154_300),
+        ("DEF", "-", 158_001, 163_000),
+    ]
+)
+
+
+def variants_of(fasta):
+    """A VCF of this genome: a substitution, an insertion, two alleles, and one whose REF is not the genome's."""
+    letters = "".join(line for line in fasta.read_text().split(">")[1].splitlines()[1:])
+
+    def other(position, turn=1):
+        return "ACGT"[("ACGT".index(letters[position - 1]) + turn) % 4]
+
+    rows = [(p, letters[p - 1], other(p)) for p in (149_950, 149_990)]
+    rows += [(150_010, letters[150_009], letters[150_009] + "GGCG")]
+    rows += [(150_100, letters[150_099], f"{other(150_100)},{other(150_100, 2)}")]
+    rows += [(155_000, other(155_000), letters[154_999])]
+    lines = [f"chr1\t{p}\trs{i}\t{ref}\t{alt}\t.\t.\t.\n" for i, (p, ref, alt) in enumerate(rows, start=1)]
+    return "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(lines)
+
+
 def named(path):
     return path.relative_to(TOP).as_posix()
 
@@ -71,6 +98,8 @@ def workplace(tmp_path, rng, golden_dir):
             letters = rng.choice(np.frombuffer(b"ACGT", dtype="S1"), length).tobytes().decode()
             file.write(f">{chrom}\n" + "\n".join(letters[i : i + 60] for i in range(0, length, 60)) + "\n")
     (tmp_path / "regions.bed").write_text("chr1\t150000\t160000\tfirst\nchr1\t200000\t200500\tsecond\n")
+    (tmp_path / "genes.gtf").write_text(GENES)
+    (tmp_path / "variants.vcf").write_text(variants_of(tmp_path / "hg38.fa"))
     borzoi = golden_dir / "baskerville_borzoi_tiny"
     shutil.copy(borzoi / "model0_published_layout.h5", tmp_path / "model0_best.h5")
     shutil.copy(borzoi / "params.json", tmp_path / "params.json")

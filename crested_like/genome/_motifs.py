@@ -157,7 +157,7 @@ def motifs_of(given: Any) -> list[Motif]:
     ['AP-1', 'ETS']
     """
     if isinstance(given, Mapping):
-        pairs = [(str(name), item) for name, item in given.items()]
+        pairs: list[tuple[str | None, Any]] = [(str(name), item) for name, item in given.items()]
     elif isinstance(given, str | os.PathLike | Motif) or (isinstance(given, np.ndarray) and given.ndim == 2):
         pairs = [(None, given)]
     else:
@@ -218,7 +218,9 @@ def read_meme(path: str | os.PathLike[str]) -> list[Motif]:
 
 
 def _meme_motifs(path: Path, lines: Any) -> Iterator[Motif]:
-    name, rows, header, started = None, [], 0, False
+    name: str | None = None
+    rows: list[list[float]] = []
+    header, started = 0, False
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if words and words[0] == "ALPHABET=" and words[1:2] != ["ACGT"]:
