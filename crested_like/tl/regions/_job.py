@@ -117,17 +117,16 @@ class Work:
             return min(self.batch_size, len(self.windows))
         return int(earlier.get(_UNIT) or batch_size_for(list(self.models), len(self.windows)))
 
-    def _open(self, unfinished: Unfinished, *, fresh: bool) -> Store:
+    def _open(self, unfinished: Unfinished, *, fresh: bool) -> ZarrStore | Spool:
         if _files.is_zarr(unfinished.out):
             return ZarrStore(unfinished.path, self.layout, fresh=fresh)
         return Spool(unfinished.folder / "values", self.layout, fresh=fresh)
 
-    def _finish(self, store: Store, unfinished: Unfinished, out: Path) -> xr.DataArray:
+    def _finish(self, store: ZarrStore | Spool, unfinished: Unfinished, out: Path) -> xr.DataArray:
         if isinstance(store, ZarrStore):
             store.finish()
             unfinished.commit()
             return open_zarr(out)
-        assert isinstance(store, Spool)
         found = _files.finish(store, self.layout, out)
         unfinished.leave(keep=False)
         return found
