@@ -137,6 +137,20 @@ def test_letters_and_values_of_bases_fit(contributions, tmp_path):
     assert row["values"]["n"] == 1_600
 
 
+def test_arrays_of_other_bases_are_other_sequences(contributions, tmp_path):
+    part = contributions.isel(position=slice(100, 150)).assign_coords(start=("sequence", [1_100]))
+    bare = np.ones((2, 30, 4))
+    page = Opened(
+        pl.report(tmp_path / "x.html", logos={"whole": contributions, "ISM": part, "same": part, "bare": bare})
+    )
+    assert [(one["name"], one["start"], one["length"], len(one["rows"])) for one in page.data["logos"]] == [
+        ("promoter (1,001-1,400)", 1_000, 400, 1),
+        ("promoter (1,101-1,150)", 1_100, 50, 3),
+        ("sequence 1", 0, 30, 1),
+        ("sequence 2", 0, 30, 1),
+    ]
+
+
 def test_no_text_can_leave_its_place(predictions, table, tmp_path):
     predictions = predictions.assign_coords(region=[HOSTILE, "b"], description=("track", [HOSTILE] * 3))
     path = pl.report(

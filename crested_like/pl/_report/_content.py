@@ -156,30 +156,31 @@ def _overlay(pair: Any, numbers: Numbers) -> dict[str, Any]:
 
 
 def logos_of(logos: Any, numbers: Numbers) -> list[dict[str, Any]]:
-    """Contributions and effects of bases: a sequence each, with a row for every array."""
-    named = logos if isinstance(logos, Mapping) else {"": logos}
-    counts = {str(name): _sequences(array) for name, array in named.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"The arrays of logos= must hold the same sequences; they have {counts}.")
-    found = []
-    for i in range(next(iter(counts.values()))):
-        rows = rows_of({name: _one(array, i) for name, array in named.items()}, 0, 0, "")
-        first = next(iter(rows.values()))
-        made = []
-        for (name, row), array in zip(rows.items(), named.values(), strict=True):
-            made += _logo_rows(name, method_of(array), row.values, numbers)
-        low, high = (0, len(first.values)) if len(first.values) <= 300 else strongest_window(first.values, _LETTERS)
-        found.append(
-            {
-                "name": style.region_text(first.title) or f"sequence {i + 1}",
-                "chrom": first.chrom,
-                "start": first.start,
-                "length": len(first.values),
-                "show": [first.start + low, first.start + high],
-                "rows": made,
-            }
-        )
-    return found
+    """Contributions and effects of bases: arrays that cover the same bases are rows of one sequence."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for name, array in (logos if isinstance(logos, Mapping) else {"": logos}).items():
+        for i in range(_sequences(array)):
+            (row,) = rows_of(_one(array, i), 0, 0, "").values()
+            place = row.chrom, row.start, len(row.values), "" if row.chrom else row.title or i
+            one = found.setdefault(place, _sequence(row, i))
+            one["rows"] += _logo_rows(str(name), method_of(array), row.values, numbers)
+    named = [one["name"] for one in found.values()]
+    for one in found.values():
+        if named.count(one["name"]) > 1:  # parts of one region
+            one["name"] += f" ({one['start'] + 1:,}-{one['start'] + one['length']:,})"
+    return list(found.values())
+
+
+def _sequence(row: Span, index: int) -> dict[str, Any]:
+    low, high = (0, len(row.values)) if len(row.values) <= 300 else strongest_window(row.values, _LETTERS)
+    return {
+        "name": style.region_text(row.title) or f"sequence {index + 1}",
+        "chrom": row.chrom,
+        "start": row.start,
+        "length": len(row.values),
+        "show": [row.start + low, row.start + high],
+        "rows": [],
+    }
 
 
 def _sequences(array: Any) -> int:
