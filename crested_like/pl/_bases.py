@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,8 +57,10 @@ def _row(array: Any, sequence: int | str, start: int, chrom: str) -> Span:
     def told(name: str, default: Any) -> Any:
         return array[name].item() if name in array.coords else default
 
-    place = str(told("chrom", chrom))
-    return Span(str(told("sequence", "")), place, int(told("start", start)), 1, array.to_numpy())
+    place, first, title = str(told("chrom", chrom)), int(told("start", start)), str(told("sequence", ""))
+    if place and re.fullmatch(r"\S+:\d+-\d+", title):  # the region that was asked for, of which this may be a part
+        title = f"{place}:{first + 1}-{first + array.sizes['position']}"
+    return Span(title, place, first, 1, array.to_numpy())
 
 
 def _which(array: Any, sequence: int | str) -> int:

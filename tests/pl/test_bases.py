@@ -102,6 +102,11 @@ def test_logo_shows_a_sequence_at_its_place(contributions):
     assert figure.axes[0].get_xlim() == (START, START + 300), "the whole above"
 
 
+def test_a_sequence_called_by_its_region_is_called_by_what_is_shown(contributions):
+    regions = contributions.assign_coords(sequence=["chr1:5100-5100", "chr2:1-2000"])
+    assert "chr1:5,001-5,300" in texts(pl.logo(regions))
+
+
 def test_a_long_sequence_is_shown_where_it_is_strong(rng):
     values = np.zeros((5_000, 4))
     values[:, 0] = rng.normal(scale=0.01, size=5_000)
