@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -13,7 +13,7 @@ import numpy as np
 from crested_like._checks import int_at_least, one_of, positive_int
 from crested_like.tl.design._designs import Designs, described
 from crested_like.tl.design._goals import Wanted, best_first, broken_by, goals_of, scores_of
-from crested_like.tl.design._member import Member, Step
+from crested_like.tl.design._member import Member
 from crested_like.tl.design._propose import PROPOSALS, Proposer
 from crested_like.tl.design._scorer import Options, Scorer
 from crested_like.tl.design._starts import changeable, starts_of, text_of
@@ -160,7 +160,7 @@ class _Plan:
     def check(self) -> None:
         """Raise where settings exclude each other."""
         if not np.isfinite(self.temperature) or self.temperature < 0:
-            raise ValueError(f"temperature must be a number of at least 0, in units of the score; {self.temperature}.")
+            raise ValueError(f"temperature must be a number of at least 0, in score units; got {self.temperature:g}.")
         if self.temperature and (self.beam > 1 or self.mutations > 1):
             raise ValueError(
                 "temperature draws one change a round: leave beam and mutations at 1, or temperature at 0."
@@ -230,8 +230,9 @@ def _bred(
         if plan.mutations > 1:
             edits = _better_together(order, places, letters, values, member, scorer, plan.mutations)
             if len(edits) > 1:
-                child = member.child(round, edits, member.values)
-                pool.append(replace_values(child, scorer.values(child.codes[None], bound)[0]))
+                codes = member.codes.copy()
+                codes[[place for place, _ in edits]] = [letter for _, letter in edits]
+                pool.append(member.child(round, edits, scorer.values(codes[None], bound)[0]))
     order = best_first(np.stack([member.values for member in pool]), scorer.goals)
     kept: dict[bytes, Member] = {}
     for i in order.tolist():
@@ -272,12 +273,6 @@ def _drawn(
     chances = np.exp((score - score.max()) / plan.temperature)
     i = int(rng.choice(len(places), p=chances / chances.sum()))
     return member.child(round, [(places[i], letters[i])], values[i])
-
-
-def replace_values(member: Member, values: Any) -> Member:
-    """A member with the values that were computed for it, in its last step too."""
-    last = Step(member.path[-1].round, member.path[-1].changes, tuple(values.tolist()))
-    return replace(member, values=values, path=(*member.path[:-1], last))
 
 
 def _bar(total: int, progress: bool | None) -> Any:
