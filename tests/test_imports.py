@@ -244,6 +244,7 @@ def test_registering_never_replaces_an_entry():
 
 ROOMS = (
     "tl.zoo",
+    "tl.trunks",
     "tl.training",
     "tl.finetuning",
     "tl",
@@ -271,8 +272,9 @@ ALLOWED = {
     "datasets": {*BASE, "_atomic", "_hdf5", "_tensorflow_bytes", "_tracks", "_unfinished", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
     "tl": {*SUPPORT, "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
-    "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "genome", "datasets", "checkpoints", "registry"},
-    "tl.finetuning": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.training", "datasets", "checkpoints"},
+    "tl.trunks": {*SUPPORT, "layers", "tl", "tl.zoo", "checkpoints"},
+    "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "genome", "datasets", "checkpoints", "registry"},
+    "tl.finetuning": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "tl.training", "datasets", "checkpoints"},
     "registry": {*SUPPORT, "checkpoints"},
     "cli": {*SUPPORT, "", "tl", "tl.training", "pl", "registry", "checkpoints", "datasets", "genome"},
 }

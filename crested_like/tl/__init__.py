@@ -40,7 +40,7 @@ _HOMES = {
     "merge_lora": "finetuning._lora",
     "predict_genes": "genes._predict_genes",
     "predict_regions": "regions._predict_regions",
-    "replace_head": "finetuning._replace_head",
+    "replace_head": "trunks._replace_head",
     "save_lora": "finetuning._lora_file",
     "score_variants": "variants._score",
     "segment": "_segment",

@@ -12,7 +12,7 @@ import keras
 from crested_like import _graph, layers
 from crested_like._checks import did_you_mean
 from crested_like._errors import LayerError
-from crested_like.tl.finetuning._trunk import TRUNK, trunk_of
+from crested_like.tl.trunks._trunk import TRUNK, trunk_of
 
 #: ``tower_3_norm`` is of the block ``tower_3``.
 _NUMBERED = re.compile(r"(.*?_\d+)(?:_|$)")

@@ -19,6 +19,7 @@ from crested_like.tl._tokens import encoder, tokenizer_of
 from crested_like.tl.training._config import NONE, Recipe
 from crested_like.tl.training._optimizer import loss_of
 from crested_like.tl.training._rounds import Plan
+from crested_like.tl.trunks._replace_head import replace_head
 
 if TYPE_CHECKING:
     from crested_like.datasets._layout import Layout
@@ -108,8 +109,6 @@ def model_for(recipe: Recipe, layouts: Mapping[str, Layout]) -> keras.Model:
 
 def _with_new_head(model: keras.Model, layouts: Mapping[str, Layout], seed: int) -> keras.Model:
     """The trunk of a model with an untrained head for the tracks of the data in place of its own."""
-    from crested_like.tl.finetuning._replace_head import replace_head
-
     if len(layouts) != 1:
         raise RecipeError(f"model.new_head makes one head, and there are data for {', '.join(layouts)}.")
     ((name, layout),) = layouts.items()

@@ -9,7 +9,7 @@ from crested_like import tl
 from crested_like._errors import LayerError, ModelFileError
 from crested_like.tl import zoo
 from crested_like.tl.finetuning._freeze import blocks, freeze
-from crested_like.tl.finetuning._rebuild import rebuilt
+from crested_like.tl.trunks._rebuild import rebuilt
 
 TRAINS = keras.backend.backend() in ("tensorflow", "jax", "torch")
 
@@ -135,7 +135,7 @@ def test_says_what_there_is(basenji):
 
 
 @pytest.mark.parametrize(
-    "module", ["finetuning._freeze", "finetuning._lora", "finetuning._replace_head", "_segmentation_losses"]
+    "module", ["finetuning._freeze", "finetuning._lora", "trunks._replace_head", "_segmentation_losses"]
 )
 def test_examples(module):
     done = doctest.testmod(importlib.import_module(f"crested_like.tl.{module}"))

@@ -1,0 +1,1 @@
+"""Where a trunk ends, another head on it, and graphs made anew."""
