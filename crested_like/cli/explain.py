@@ -89,7 +89,7 @@ def explain(
             rich_help_panel=MODEL,
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of integrated gradients.", rich_help_panel=MODEL)] = 32,
+    steps: Annotated[int, typer.Option(min=1, help="Of integrated gradients.", rich_help_panel=MODEL)] = 64,
     baseline: Annotated[
         Baseline, typer.Option(help="Where integrated gradients begin.", rich_help_panel=MODEL)
     ] = Baseline.zeros,

@@ -38,7 +38,7 @@ def explain(
     correct: bool | None = None,
     rc: bool = False,
     unstranded: bool = False,
-    steps: int = 32,
+    steps: int = 64,
     baseline: str | NDArray = "zeros",
     shuffles: int = 10,
     samples: int = 16,

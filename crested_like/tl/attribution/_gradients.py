@@ -66,7 +66,7 @@ def gradients(
     Raises
     ------
     GradientError
-        If the backend takes no gradients, the network reads no one-hot DNA, or the number does not depend on it.
+        If the backend takes no gradients, or the network reads no one-hot DNA.
     """
     check_differentiable(network)
     plan = _plan_of(network, len(x), batch_size, staged)
@@ -141,9 +141,9 @@ class _Chain:
             _, found = pull([tensors[id(symbol)] for symbol in inputs], [], own)
             _add(cotangents, inputs, found)
         gradient = cotangents.get(self.entrance)
-        if gradient is None:
-            raise GradientError("The readout does not depend on the sequence: its gradient is zero everywhere.")
-        return keras.ops.convert_to_numpy(values), keras.ops.convert_to_numpy(gradient)
+        # without a gradient the readout does not depend on the sequence
+        found = np.zeros_like(batch) if gradient is None else keras.ops.convert_to_numpy(gradient)
+        return keras.ops.convert_to_numpy(values), found
 
 
 def _add(cotangents: dict[int, Any], symbols: Sequence[Any], found: Sequence[Any]) -> None:

@@ -45,7 +45,7 @@ class Method:
 
     name: str = "input_x_gradient"
     correct: bool | None = None
-    steps: int = 32
+    steps: int = 64
     baseline: Any = "zeros"
     shuffles: int = 10
     samples: int = 16

@@ -39,15 +39,16 @@ def check(name, staged):
 
 
 @differentiates
-@pytest.mark.parametrize("name", ["borzoi", pytest.param("enformer", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["basenji2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("borzoi", "enformer"))]
+)
 def test_stretch_by_stretch(name):
     check(name, staged=True)
 
 
 @differentiates
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "flashzoi" else pytest.mark.slow) for name in networks.SETTINGS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", networks.SETTINGS)
 def test_at_once(name):
     found = check(name, staged=False)
     assert (found != 0).all(axis=-1).mean() > 0.2  # bases that a bin of the readout sees; Basenji2's see least
@@ -144,8 +145,11 @@ def test_few_readouts_are_kept(model, dna):
 
 @differentiates
 def test_a_readout_that_does_not_look(model, dna):
-    with pytest.raises(GradientError, match="does not depend on the sequence"):
-        gradients(model, dna, lambda y: keras.ops.zeros_like(keras.ops.stop_gradient(y))[:, 0], staged=False)
+    values, found = gradients(
+        model, dna, lambda y: keras.ops.zeros_like(keras.ops.stop_gradient(y))[:, 0], staged=False
+    )
+    assert not values.any()
+    assert not found.any()
 
 
 def test_memory_decides_how(model, monkeypatch):
