@@ -48,11 +48,18 @@ def places_of(source: Any, genome: Any = None) -> Any:
             return _whole(resolve_genome(genome).chromosomes)
         found = _named(source, genome)
         return source if found is None else [found]
+    if _is_one_region(source):
+        return source
     if not isinstance(source, list | tuple) or not any(
         isinstance(item, Gene | Transcript | Region) or _may_be_chromosome(item, genome) for item in source
     ):
         return source
     return _of_items(source, genome)
+
+
+def _is_one_region(source: Any) -> bool:
+    """Whether a tuple is a region, ``(chrom, start, end)``, rather than several items."""
+    return isinstance(source, tuple) and len(source) > 2 and not isinstance(source[1], str | tuple | Region)
 
 
 def _whole(sizes: dict[str, int]) -> list[Region]:

@@ -71,6 +71,12 @@ def test_one_bigwig_for_one_track(named, genome, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.bw"]
 
 
+def test_one_region_as_a_tuple(named, genome):
+    got, want = (predict_regions(place, named, genome) for place in (("chr1", 1000, 1100), "chr1:1001-1100"))
+    np.testing.assert_array_equal(got, want)
+    assert got["start"].to_numpy().tolist() == want["start"].to_numpy().tolist()
+
+
 def test_sequences_without_coordinates(named, genome):
     sequence = genome.fetch("chr1", 0, 1024)
     got = predict_regions([("mine", sequence)], named)
