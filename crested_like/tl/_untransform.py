@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -90,6 +91,46 @@ def untransform(
     transform = TargetTransform.of(_rows_for(last, table), version)
     made = last.copy(data=undone(last.to_numpy(), transform, unscale)).transpose(*predictions.dims)
     return made.assign_attrs(units="coverage" if unscale else "scaled coverage")
+
+
+def undoing(
+    wanted: bool | str, models: Sequence[keras.Model], head: str, tracks: NDArray[np.intp]
+) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+    """What takes predictions of some tracks back to coverage, or None where that is not wanted.
+
+    Parameters
+    ----------
+    wanted
+        The version of the transform, or True for what the model's card says.
+    models
+        The models that predict; the first whose card is known tells how tracks were squashed.
+    head
+        Which of their outputs.
+    tracks
+        Output channels, in the order of the predictions' last axis.
+
+    Raises
+    ------
+    TrackError
+        If the track table or the version is not known.
+    """
+    if not wanted:
+        return None
+    knowing = next((model for model in models if card_of(model) is not None), models[0])
+    card = card_of(knowing)
+    try:
+        table, known = described(knowing, head if card is not None and head in card.heads else None)
+        version = wanted if isinstance(wanted, str) else known
+        if version is None:
+            raise TrackError("Its card does not say by which version of the transform.")
+    except TrackError as error:
+        raise TrackError(
+            f"untransform={wanted!r} needs to know how the targets were squashed. {error} Give the table with "
+            f"crested_like.attach(model, targets) and untransform='old' for the published Borzoi, else 'new', or leave "
+            f"it out."
+        ) from error
+    transform = TargetTransform.of(table.iloc[tracks], version)
+    return lambda values: undone(values, transform, True)
 
 
 def described(tracks: Any, head: str | None) -> tuple[pd.DataFrame, str | None]:

@@ -225,7 +225,7 @@ def test_without_input_it_says_how(run):
         (("--region", "chr9", "--genome", "{genome}"), 1, "Chromosome 'chr9' is not in genome 'genome'"),
         (("--region", "chr1-9", "--genome", "{genome}"), 1, "'chr1-9' is no region"),
         (("{sequences}", "--transform", "old"), 1, "give it with --untransform"),
-        (("{sequences}", "--model", "{model}", "--untransform"), 1, "does not say how the targets were squashed"),
+        (("{sequences}", "--model", "{model}", "--untransform"), 1, "needs to know how the targets were squashed"),
         (("{sequences}", "--model", "{model}", "--kept-bins", "17"), 1, "kept_bins must be at most 16"),
         (("{sequences}", "--shifts", "1,x"), 1, "--shifts takes whole numbers with commas between"),
         (("{sequences}", "--out", "x.txt"), 1, "it must end in .zarr, .h5, .npz or .bw"),

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from crested_like._errors import ResumeError
 from crested_like._unfinished import Unfinished
+from crested_like.tl._fingerprint import of_model
 from crested_like.tl._inputs import Windows
 from crested_like.tl.attribution._question import Question
 from crested_like.tl.readout._bound import BoundReadout
-from crested_like.tl.regions._fingerprint import of_model
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
@@ -15,15 +13,14 @@ from crested_like._card import card_of
 from crested_like._checks import one_of
 from crested_like._errors import FetchError, GeneError, GeometryError, TrackError
 from crested_like.genome import Gene, Genome, Transcript, read_genes, resolve_genome
-from crested_like.tl import _untransform
+from crested_like.tl._fingerprint import of_model, of_values
 from crested_like.tl._predict import Predictor, heads_of
+from crested_like.tl._untransform import undoing
 from crested_like.tl.genes._columns import Strand, columns_of
 from crested_like.tl.genes._plan import GeneWindows, on_genome
 from crested_like.tl.genes._run import Job, Run
 from crested_like.tl.genes._table import Expression, check_anndata, check_out, write
 from crested_like.tl.readout._bins import OVERLAPS, Overlap
-from crested_like.tl.regions import _fingerprint
-from crested_like.tl.variants._plan import squashed_by
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +139,7 @@ def predict_genes(
         chosen, predictor.geometry, resolve_genome(genome), overlap=overlap, span=span, kept_bins=kept_bins
     )
     _tell_of_uncounted(windows, overlap)
-    squashed = squashed_by(predictor, models, head, untransform)
+    undo = undoing(untransform, models, head, predictor.tracks)
     told = {
         "model": ", ".join(getattr(card_of(each), "name", each.name) for each in models),
         "genome": windows.genome.name,
@@ -150,21 +147,21 @@ def predict_genes(
         "overlap": overlap,
         "reduce": reduce,
         "counted": "exons and introns" if span else "exons",
-        "units": "coverage" if squashed else "model output",
+        "units": "coverage" if undo else "model output",
     }
     identity = {
         **told,
-        "models": [_fingerprint.of_model(each) for each in models] if out is not None else [],
-        "chromosomes": _digest(windows.chrom_sizes),
-        "genes": _digest([[gene.name, gene.identifier, gene.chrom, gene.strand, gene.exons] for gene in chosen]),
+        "models": [of_model(each) for each in models] if out is not None else [],
+        "chromosomes": of_values(windows.chrom_sizes),
+        "genes": of_values([[gene.name, gene.identifier, gene.chrom, gene.strand, gene.exons] for gene in chosen]),
         "head": head,
-        "tracks": _digest([predictor.tracks.tolist(), columns.labels]),
-        "untransform": squashed[1] if squashed else False,
+        "tracks": of_values([predictor.tracks.tolist(), columns.labels]),
+        "untransform": untransform,
         "kept_bins": kept_bins,
         "views": [rc, list(map(int, shifts)), unstranded],
         "backend": keras.backend.backend(),
     }
-    job = Job(predictor, windows, columns, reduce, _undo(squashed), identity)
+    job = Job(predictor, windows, columns, reduce, undo, identity)
     with run.values(job, batch_size, progress) as values:
         result = Expression(chosen, columns, values, told)
         made = result.anndata() if anndata else result.frame()
@@ -235,11 +232,3 @@ def _tell_of_uncounted(windows: GeneWindows, overlap: Overlap) -> None:
             first,
             overlap,
         )
-
-
-def _undo(squashed: Any) -> Callable[[Any], Any] | None:
-    return None if squashed is None else lambda values: _untransform.untransform(values, *squashed)
-
-
-def _digest(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]

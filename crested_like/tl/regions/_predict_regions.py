@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from crested_like._card import card_of
 from crested_like._checks import positive_int
 from crested_like._errors import FetchError, TrackError
-from crested_like.datasets.building._transform import TargetTransform
+from crested_like.tl._fingerprint import of_model, of_numbers
 from crested_like.tl._inputs import Windows
 from crested_like.tl._predict import Predictor, heads_of
-from crested_like.tl._untransform import described, undone
+from crested_like.tl._untransform import undoing
 from crested_like.tl.regions import _files, _fingerprint
 from crested_like.tl.regions._job import Work
 from crested_like.tl.regions._layout import Layout
@@ -123,7 +123,7 @@ def predict_regions(
     if len(heads) > 1:
         raise TrackError(f"The model has the heads {', '.join(map(repr, heads))}: pick one with head=.")
     predictor = Predictor(models, heads[0], tracks=tracks, rc=rc, shifts=shifts, unstranded=unstranded)
-    undo = _undoing(predictor, models, heads[0], untransform)
+    undo = undoing(untransform, models, heads[0], predictor.tracks)
     rows, windows = plan(regions, predictor.geometry, genome, tile=tile, kept_bins=kept_bins)
     layout = _layout(predictor, rows, windows, models, untransformed=undo is not None)
     size = None if batch_size is None else positive_int("batch_size", batch_size)
@@ -136,11 +136,11 @@ def predict_regions(
     if _files.is_bigwig(path):
         _files.check_bigwig(layout, path)
     settings = {
-        "models": [_fingerprint.of_model(each) for each in models],
+        "models": [of_model(each) for each in models],
         "genome": _fingerprint.of_dna(windows),
         "regions": _fingerprint.of_rows(rows, layout),
         "head": heads[0],
-        "tracks": _fingerprint.of_numbers(predictor.tracks),
+        "tracks": of_numbers(predictor.tracks),
         "rc": rc and ("unstranded" if unstranded else True),
         "shifts": [shift for reverse, shift in predictor.views if not reverse],
         "untransform": untransform,
@@ -166,25 +166,6 @@ def _kept(
         return values if undo is None else undo(values)
 
     return compute
-
-
-def _undoing(
-    predictor: Predictor, models: Sequence[keras.Model], head: str, wanted: bool | str
-) -> Callable[[NDArray[np.float32]], NDArray[np.float32]] | None:
-    """What undoes the squashing of the chosen tracks, or None."""
-    if not wanted:
-        return None
-    knowing = next((model for model in models if card_of(model) is not None), models[0])
-    card = card_of(knowing)
-    table, known = described(knowing, head if card is not None and head in card.heads else None)
-    version = wanted if isinstance(wanted, str) else known
-    if version is None:
-        raise TrackError(
-            "The model's card does not say which transform made its targets. Say untransform='old' for the published "
-            "Borzoi, else 'new'."
-        )
-    transform = TargetTransform.of(table.iloc[predictor.tracks], version)
-    return lambda values: undone(values, transform, True)
 
 
 def _refuse_too_large(layout: Layout) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from crested_like._card import card_of
-from crested_like._errors import TrackError, VariantError
+from crested_like._errors import VariantError
 from crested_like.genome import Gene, Genome
 from crested_like.genome.variants import PlacedVariant
 from crested_like.genome.variants._place import SKIPPED
+from crested_like.tl._fingerprint import of_model, of_values
 from crested_like.tl._predict import Predictor
-from crested_like.tl._untransform import untransform
 from crested_like.tl.variants._scope import NOT_IN_WINDOW, ReadoutScope, Scope
 from crested_like.tl.variants._windows import Job, window_starts
 
@@ -49,8 +46,8 @@ class Plan:
         Of the columns that each statistic has: tracks; one empty label for a single number.
     predictor, scope, genome
         How alleles are predicted, what is compared of the predictions, and where windows are read.
-    squashed
-        Table and version to undo the targets' transform with.
+    undo
+        What takes predictions back to coverage; None for the values that the model was trained on.
     settings
         Everything else that was chosen, as plain values.
     """
@@ -63,7 +60,7 @@ class Plan:
     predictor: Predictor
     scope: Scope
     genome: Genome
-    squashed: Any = None
+    undo: Callable[[np.ndarray], np.ndarray] | None = None
     settings: Mapping[str, Any] | None = None
 
     @property
@@ -79,20 +76,20 @@ class Plan:
 
     def coverage(self, y: np.ndarray) -> np.ndarray:
         """Predictions in the units that are compared."""
-        return y if self.squashed is None else untransform(y, *self.squashed)
+        return y if self.undo is None else self.undo(y)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """All that the scores depend on, as plain values: a run that was cut off is gone on with only if it is this."""
         told = [[str(row.placed.variant), row.placed.status, row.gene and row.gene.identifier] for row in self.rows]
         return {
-            "variants": _digest([*told, [row.placed.genome_ref for row in self.rows]]),
-            "genes": _digest([row.gene and row.gene.exons for row in self.rows]),
-            "genome": [self.genome.name, _digest(self.genome.chromosomes)],
-            "models": [_weights_digest(model) for model, _ in self.predictor.parts],
+            "variants": of_values([*told, [row.placed.genome_ref for row in self.rows]]),
+            "genes": of_values([row.gene and row.gene.exons for row in self.rows]),
+            "genome": [self.genome.name, of_values(self.genome.chromosomes)],
+            "models": [of_model(model) for model, _ in self.predictor.parts],
             "statistics": list(self.names),
-            "tracks": _digest(self.predictor.tracks.tolist()),
-            "compared": _digest([self.scope.identity(job) for job, _ in self.jobs[:1]]),
+            "tracks": of_values(self.predictor.tracks.tolist()),
+            "compared": of_values([self.scope.identity(job) for job, _ in self.jobs[:1]]),
             **(self.settings or {}),
         }
 
@@ -143,38 +140,3 @@ def _fitting(item: PlacedVariant, start: int, length: int) -> PlacedVariant:
     if not item.scored or variant.position - start + longest <= length:
         return item
     return replace(item, status=f"{SKIPPED}an allele of {longest:,} bases reaches beyond the window of {length:,}")
-
-
-def squashed_by(predictor: Predictor, models: Sequence[Any], head: str, wanted: bool | str) -> Any:
-    """Table and version that undo the targets' transform; None where that is not wanted.
-
-    Raises
-    ------
-    TrackError
-        If the track table or the version is not known.
-    """
-    if wanted is False:
-        return None
-    card = card_of(models[0])
-    table = predictor.table
-    version = wanted if isinstance(wanted, str) else None
-    if card is not None and version is None:
-        version = (card.for_head(head) if head in card.heads else card).transform
-    if table is None or version is None:
-        raise TrackError(
-            f"untransform={wanted!r} needs to know how the targets were squashed, and the model does not say. Give its "
-            f"table with crested_like.attach(model, targets) and untransform='old' or 'new', or leave it out."
-        )
-    return table.iloc[predictor.tracks], version
-
-
-def _digest(values: Any) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
-
-
-def _weights_digest(model: Any) -> str:
-    """A fingerprint of a network's weights."""
-    digest = hashlib.blake2b(digest_size=8)
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).view(np.uint8).data if weight.size else b"")
-    return digest.hexdigest()

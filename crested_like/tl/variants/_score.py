@@ -18,8 +18,9 @@ from crested_like.genome import read_genes, resolve_genome
 from crested_like.genome.variants import place_variants, read_variants
 from crested_like.genome.variants._read import vcf_path
 from crested_like.tl._predict import Predictor, heads_of
+from crested_like.tl._untransform import undoing
 from crested_like.tl.variants._background import is_table, quantiles, scores_in
-from crested_like.tl.variants._plan import Plan, rows_and_jobs, squashed_by
+from crested_like.tl.variants._plan import Plan, rows_and_jobs
 from crested_like.tl.variants._run import Run
 from crested_like.tl.variants._scope import GeneScope, ReadoutScope, Scope
 from crested_like.tl.variants._statistics import check_statistics
@@ -160,8 +161,8 @@ def score_variants(
         "readout": _told(scope),
     }
     rows, jobs = rows_and_jobs(placed, scope, compensate=compensate, share=share)
-    squashed = squashed_by(predictor, models, head, untransform)
-    plan = Plan(rows, jobs, names, *_labels(predictor, channels), predictor, scope, found, squashed, settings)
+    undo = undoing(untransform, models, head, predictor.tracks)
+    plan = Plan(rows, jobs, names, *_labels(predictor, channels), predictor, scope, found, undo, settings)
     path = None if out is None else check_out(out, plan.shape[1] * plan.shape[2], genes=genes is not None)
     others = _background(background, plan, batch_size, progress)
     run = Run(path, resume=resume, overwrite=overwrite)

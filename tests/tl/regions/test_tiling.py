@@ -161,7 +161,7 @@ def test_untransformed(quick, genome):
         want[:, column] = x / told["scale"]
     np.testing.assert_allclose(got.values[0], want, rtol=1e-4, atol=1e-6)
     assert got.attrs["units"] == "coverage"
-    with pytest.raises(TrackError, match=r"Say untransform='old' for the published Borzoi, else 'new'"):
+    with pytest.raises(TrackError, match=r"needs to know how the targets were squashed.*untransform='old' for the"):
         predict_regions("chr2", quick, genome, untransform=True)
 
 
