@@ -28,13 +28,11 @@ BACKENDS = {
 }
 TRAINING = tuple(BACKENDS)
 TESTING = ("pytest>=8", "pytest-timeout>=2", "pytest-xdist>=3.5")
-#: Tests of what computes nothing by a backend: PyTorch's environment is enough, and OpenVINO's has newer libraries.
-ONE_BACKEND = ("genome", "pl", "datasets", "registry", "cli")
-#: Tests that a backend does not run. Converted networks are checked on each by the session parity, and TensorFlow is
-#: what its own files are compared with.
-LEFT_OUT = {"jax": (*ONE_BACKEND, "checkpoints"), "tensorflow": ONE_BACKEND, "torch": ()}
+#: Tests of what computes nothing by a backend, or only predicts batches, which other tests compare on each: PyTorch's
+#: environment is enough, and OpenVINO's, which has newer libraries. The session everywhere leaves none of them out.
+ONE_BACKEND = ("genome", "pl", "datasets", "registry", "checkpoints", "cli", "tl/genes", "tl/regions", "tl/variants")
 #: A few tests at a time, those of one file together: a process takes up to 2 GB.
-PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--durations", "10")
 
 
 def install(session: nox.Session, backend: str) -> None:
@@ -66,8 +64,16 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session, backend: str) -> None:
     """The quick tests, on each backend that trains."""
     install(session, backend)
-    left_out = (f"--ignore=tests/{room}" for room in LEFT_OUT[backend])
+    left_out = () if backend == "torch" else (f"--ignore=tests/{room}" for room in ONE_BACKEND)
     pytest(session, backend, *PARALLEL, *left_out)
+
+
+@nox.session
+@nox.parametrize("backend", TRAINING, ids=TRAINING)
+def everywhere(session: nox.Session, backend: str) -> None:
+    """Every quick test on each backend that trains."""
+    install(session, backend)
+    pytest(session, backend, *PARALLEL)
 
 
 @nox.session

@@ -59,6 +59,7 @@ def test_data_missing_short_or_wrong(index):
         convert(index)
 
 
+@pytest.mark.parity
 class TestAgainstTensorFlow:
     @pytest.fixture
     def tf(self):
