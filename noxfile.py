@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -28,9 +29,12 @@ BACKENDS = {
 }
 TRAINING = tuple(BACKENDS)
 TESTING = ("pytest>=8", "pytest-timeout>=2", "pytest-xdist>=3.5")
-#: Tests of what computes nothing by a backend, or only predicts batches, which other tests compare on each: PyTorch's
-#: environment is enough, and OpenVINO's, which has newer libraries. The session everywhere leaves none of them out.
-ONE_BACKEND = ("genome", "pl", "datasets", "registry", "checkpoints", "cli", "tl/genes", "tl/regions", "tl/variants")
+#: Tests that PyTorch's environment is enough for, and OpenVINO's, which has newer libraries: of what computes nothing
+#: by a backend, or by nothing but what other tests compare on each. The session everywhere leaves none of them out.
+ONE_BACKEND = (
+    *("genome", "pl", "datasets", "registry", "checkpoints", "cli", "test_compiled_files.py"),
+    *("tl/genes", "tl/regions", "tl/variants", "tl/trunks", "tl/finetuning", "tl/test_verify.py"),
+)
 #: A few tests at a time, those of one file together: a process takes up to 2 GB.
 PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--durations", "10")
 
@@ -44,11 +48,11 @@ def install(session: nox.Session, backend: str) -> None:
         session.install(".[test]", BACKENDS[backend])
 
 
-def pytest(session: nox.Session, backend: str, *args: str, **env: str) -> None:
+def pytest(session: nox.Session, backend: str, *args: str, program: str = "pytest", **env: str) -> None:
     """Run the tests on one backend, with Keras' own settings file out of the way."""
     home = Path(session.cache_dir).resolve() / "keras"
     settings = {"KERAS_BACKEND": backend, "KERAS_HOME": str(home), "MPLBACKEND": "agg", **env}
-    session.run("pytest", *args, *session.posargs, env=settings)
+    session.run(program, *args, *session.posargs, env=settings)
 
 
 @nox.session
@@ -64,7 +68,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session, backend: str) -> None:
     """The quick tests, on each backend that trains."""
     install(session, backend)
-    left_out = () if backend == "torch" else (f"--ignore=tests/{room}" for room in ONE_BACKEND)
+    left_out = () if backend == "torch" else (f"--ignore=tests/{part}" for part in ONE_BACKEND)
     pytest(session, backend, *PARALLEL, *left_out)
 
 
@@ -83,13 +87,17 @@ def predict(session: nox.Session) -> None:
     pytest(session, "openvino", *PARALLEL)
 
 
-@nox.session
+@nox.session(venv_backend="none")
 @nox.parametrize("backend", (*TRAINING, "openvino"), ids=(*TRAINING, "openvino"))
 def parity(session: nox.Session, backend: str) -> None:
-    """The published numbers, on real data too; notes the errors for the documentation."""
-    install(session, backend)
+    """The published numbers, on real data too; notes the errors for the docs. Shares the tests' environment."""
+    other = "predict" if backend == "openvino" else f"tests({backend})"
+    session.run(sys.executable, "-m", "nox", "-f", __file__, "-s", other, "--install-only")
+    programs = Path(session.cache_dir).resolve().parent / re.sub(r"\W+", "-", other).strip("-") / "bin"
     PARITY.mkdir(parents=True, exist_ok=True)
-    pytest(session, backend, *PARALLEL, "-m", "parity and not slow", CRESTED_LIKE_RECORD_PARITY=str(PARITY))
+    settings = {"CRESTED_LIKE_RECORD_PARITY": str(PARITY), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+    marked = ("-m", "parity and not slow")
+    pytest(session, backend, *PARALLEL, *marked, program=str(programs / "pytest"), **settings)
 
 
 @nox.session
