@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Optional
+from typing import Any, NoReturn
 
 import typer
 
@@ -17,35 +17,6 @@ _HOW = """Say what to {verb}: sequences, or places of a genome. For example
 
 A BED file with --genome does many regions at once; crested-like {verb} --help tells the rest.
 To try it without any data: crested-like demo"""
-
-
-#: Panels of the verbs that compute something.
-INPUT, MODEL, RESULT = "Input", "How", "Result"
-
-SourceArgument = Annotated[
-    Optional[Path],  # noqa: UP045 - read by typer at run time
-    typer.Argument(
-        metavar="[FASTA|BED|GTF]", help="Sequences as FASTA, or with --genome regions as BED, genes as GTF."
-    ),
-]
-RegionOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(
-        "--region",
-        "-r",
-        help="chr1:1,001-2,000, counted from 1; chr1, a whole chromosome; all of them: all. Repeatable.",
-        rich_help_panel=INPUT,
-    ),
-]
-GenomeOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=INPUT),
-]
-BatchSizeOption = Annotated[
-    Optional[int],  # noqa: UP045
-    typer.Option(min=1, help="Windows at a time; by default what fits into memory.", rich_help_panel=MODEL),
-]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.", rich_help_panel=RESULT)]
 
 
 @dataclass(frozen=True)

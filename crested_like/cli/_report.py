@@ -14,6 +14,7 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._facts import of_model
 from crested_like.cli._input import Source
+from crested_like.cli._options import tracks_of
 from crested_like.cli._output import READING, written_paths
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _tracks_to_draw(array: xr.DataArray, wanted: str) -> list[int]:
 
     if wanted.isdecimal():
         return pl.strongest_tracks(array, int(wanted)).index.tolist()
-    return resolve_tracks(tracks_asked([wanted]), _track_table(array), array.sizes["track"]).tolist()
+    return resolve_tracks(tracks_of([wanted]), _track_table(array), array.sizes["track"]).tolist()
 
 
 def _track_table(array: xr.DataArray) -> pd.DataFrame:
@@ -204,23 +205,3 @@ def _track_table(array: xr.DataArray) -> pd.DataFrame:
     names = array["track"].to_numpy().astype(str)
     told = array["description"].to_numpy().astype(str) if "description" in array.coords else names
     return pd.DataFrame({"identifier": names, "description": told})
-
-
-def tracks_asked(texts: Sequence[str] | None) -> Any:
-    """What ``tracks=`` is to get: channel numbers, a slice, identifiers, or a text to search for.
-
-    Examples
-    --------
-    >>> tracks_asked(["0,3"]), tracks_asked(["0:4"]), tracks_asked(["CNhs1+,CNhs2+"]), tracks_asked(["adult liver"])
-    ([0, 3], slice(0, 4, None), ['CNhs1+', 'CNhs2+'], 'adult liver')
-    """
-    if not texts:
-        return None
-    parts = [part.strip() for text in texts for part in (text.split(",") if " " not in text else [text])]
-    parts = [part for part in parts if part]
-    if all(part.isdecimal() for part in parts):
-        return [int(part) for part in parts]
-    ends = parts[0].split(":")
-    if len(parts) == 1 and len(ends) == 2 and all(end.isdecimal() or not end for end in ends):
-        return slice(*(int(end) if end else None for end in ends))
-    return parts if len(parts) > 1 else parts[0]

@@ -96,7 +96,7 @@ def convert_dataset(
     wanted = format or _BY_ENDING.get(out.suffix.lower())
     if wanted is None:
         raise ValueError(f"Cannot tell a format from --out {out.name}: give --format.")
-    from crested_like.cli._report import tracks_asked
+    from crested_like.cli._options import tracks_of
     from crested_like.datasets import convert
 
     summary = convert(
@@ -106,7 +106,7 @@ def convert_dataset(
         sequence_length=sequence_length,
         genome=genome,
         subset=subset or None,
-        tracks=tracks_asked(tracks),
+        tracks=tracks_of(tracks),
         edge=edge.value,
         crop_targets=crop_targets,
         check_assembly=check_assembly,

@@ -11,8 +11,8 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
 from crested_like.cli._input import Source
+from crested_like.cli._options import EMBEDDED
 from crested_like.cli._report import Request, load_models, run
-from crested_like.cli.predict import EMBEDDED
 
 
 def demo(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -13,35 +12,45 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import (
+from crested_like.cli._input import read_input
+from crested_like.cli._options import (
+    EMBEDDED,
     INPUT,
-    MODEL,
+    READOUT,
     RESULT,
+    AgainstOption,
     BatchSizeOption,
+    BinsOption,
     GenomeOption,
+    HeadOption,
+    JsonOption,
+    LogOption,
+    ModelsOption,
+    Number,
     OverwriteOption,
+    PlaceOption,
+    RcOption,
     RegionOption,
     SourceArgument,
-    read_input,
+    TargetsOption,
+    Texts,
+    TracksOption,
+    UnstrandedOption,
+    bins_of,
+    span_of,
+    tracks_of,
 )
-from crested_like.cli._report import load_models, tracks_asked
-from crested_like.cli.predict import EMBEDDED
+from crested_like.cli._report import load_models
 
 if TYPE_CHECKING:
     from crested_like.tl import Designs
 
-_GOAL, _CHANGES = "What is wanted", "What may change"
-_SPAN = re.compile(r"([\d,]+)-([\d,]+)")
+_CHANGES = "What may change"
 
 #: Shown below the help.
 EXAMPLES = """crested-like design --random 2 --tracks "liver" --within 65,001-65,200 --out designs.fa
 
 crested-like design start.fa --tracks 0 --against 5 --insert AP-1=TGASTCA --insert motifs.meme"""
-
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedText = Optional[str]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
-WantedInt = Optional[int]  # noqa: UP045
 
 
 class Propose(StrEnum):
@@ -58,29 +67,22 @@ def design(
     genome: GenomeOption = None,
     random: Annotated[int, typer.Option(min=0, help="Begin with so many random sequences.", rich_help_panel=INPUT)] = 0,
     gc: Annotated[float, typer.Option(min=0, max=1, help="Their share of G and C.", rich_help_panel=INPUT)] = 0.5,
-    tracks: Annotated[
-        WantedList,
-        typer.Option("--tracks", "-t", help="Raise these: words, identifiers, or numbers.", rich_help_panel=_GOAL),
-    ] = None,
-    against: Annotated[WantedList, typer.Option(help="Raise them above these tracks.", rich_help_panel=_GOAL)] = None,
-    bins: Annotated[
-        WantedText, typer.Option(help="Output bins that count, from 0, such as 500:510.", rich_help_panel=_GOAL)
-    ] = None,
-    place: Annotated[
-        WantedText, typer.Option(help="Region of the genome that counts, chr1:1,001-2,000.", rich_help_panel=_GOAL)
-    ] = None,
-    log: Annotated[bool, typer.Option("--log", help="Take log2(1 + x) of each track.", rich_help_panel=_GOAL)] = False,
-    lower: Annotated[bool, typer.Option("--lower", help="Lower it instead.", rich_help_panel=_GOAL)] = False,
+    tracks: TracksOption = None,
+    against: AgainstOption = None,
+    bins: BinsOption = None,
+    place: PlaceOption = None,
+    log: LogOption = False,
+    lower: Annotated[bool, typer.Option("--lower", help="Lower it instead.", rich_help_panel=READOUT)] = False,
     insert: Annotated[
-        WantedList,
+        Texts,
         typer.Option(help="Insert motifs: letters, NAME=LETTERS or a MEME file.", rich_help_panel=_CHANGES),
     ] = None,
     within: Annotated[
-        WantedList,
+        Texts,
         typer.Option(help="Change only bases 101-200 (counted from 1), or chr1:101-200.", rich_help_panel=_CHANGES),
     ] = None,
     protect: Annotated[
-        WantedList, typer.Option(help="Never change these, given likewise.", rich_help_panel=_CHANGES)
+        Texts, typer.Option(help="Never change these, given likewise.", rich_help_panel=_CHANGES)
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of evolution.", rich_help_panel=_CHANGES)] = 10,
     mutations: Annotated[int, typer.Option(min=1, help="Changes a round.", rich_help_panel=_CHANGES)] = 1,
@@ -89,32 +91,25 @@ def design(
         typer.Option(help="Changes that are predicted; by default those of the gradient.", rich_help_panel=_CHANGES),
     ] = None,
     candidates: Annotated[
-        WantedInt, typer.Option(min=1, help="How many of them a round; default 64.", rich_help_panel=_CHANGES)
+        Number, typer.Option(min=1, help="How many of them a round; default 64.", rich_help_panel=_CHANGES)
     ] = None,
     beam: Annotated[int, typer.Option(min=1, help="Sequences carried on.", rich_help_panel=_CHANGES)] = 1,
     temperature: Annotated[
         float, typer.Option(min=0, help="Draw changes instead of taking the best.", rich_help_panel=_CHANGES)
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn.", rich_help_panel=_CHANGES)] = 0,
-    model: Annotated[
-        WantedList,
-        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
-    ] = None,
-    targets: Annotated[
-        WantedPath, typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=MODEL)
-    ] = None,
-    head: Annotated[WantedText, typer.Option(help="Output of a model with several.", rich_help_panel=MODEL)] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
-    unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
-    ] = False,
+    model: ModelsOption = None,
+    targets: TargetsOption = None,
+    head: HeadOption = None,
+    rc: RcOption = False,
+    unstranded: UnstrandedOption = False,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="FASTA; tables go beside it.", rich_help_panel=RESULT)
     ] = Path("designs.fa"),
     overwrite: OverwriteOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=RESULT)] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Design sequences: change bases, or insert motifs, so that what a model predicts rises.
 
@@ -123,7 +118,7 @@ def design(
     """
     files = _files(out, overwrite=overwrite)
     places = {"within": _places("--within", within), "protect": _places("--protect", protect)}
-    chosen_bins = _bins(bins)
+    chosen_bins = bins_of(bins)
     if random and (source is not None or region):
         raise ValueError("--random makes the sequences to begin with: leave out the file or --region.")
     given = None if random else read_input(source, region, genome, "design")
@@ -133,7 +128,7 @@ def design(
 
     models = load_models(model or [EMBEDDED], targets)
     readout = tl.Readout(
-        tracks_asked(tracks), against=tracks_asked(against), bins=chosen_bins, region=place, log=log, head=head
+        tracks_of(tracks), against=tracks_of(against), bins=chosen_bins, region=place, log=log, head=head
     )
     start = random_dna(_length(models[0], head), random, gc=gc, seed=seed) if given is None else given.items
     where = None if given is None or given.genome is None else str(given.genome)
@@ -173,25 +168,12 @@ def _places(option: str, texts: list[str] | None) -> Any:
     """Spans of bases, counted from 1 with both ends included, as pairs; or regions of the genome as they are."""
     if not texts:
         return None
-    found = [_SPAN.fullmatch(text.strip()) for text in texts]
+    found = [span_of(option, text) for text in texts]
     if not any(found):
         return texts[0] if len(texts) == 1 else texts
     if not all(found):
         raise ValueError(f"{option} takes spans such as 101-200 or regions such as chr1:101-200, not both in one call.")
-    pairs = [tuple(int(part.replace(",", "")) for part in match.groups()) for match in found if match]
-    wrong = [f"{first}-{last}" for first, last in pairs if not 1 <= first <= last]
-    if wrong:
-        raise ValueError(f"{option} counts bases from 1, the first before the last; got {', '.join(wrong)}.")
-    return [(first - 1, last) for first, last in pairs]
-
-
-def _bins(text: str | None) -> Any:
-    if text is None:
-        return None
-    asked = tracks_asked([text])
-    if isinstance(asked, str) or (isinstance(asked, list) and not all(isinstance(item, int) for item in asked)):
-        raise ValueError(f"--bins takes numbers such as 500:510 or 500,501; got {text!r}.")
-    return asked
+    return found
 
 
 def _motif(text: str) -> Any:

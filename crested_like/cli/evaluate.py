@@ -9,12 +9,24 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._report import load_models, tracks_asked
+from crested_like.cli._options import (
+    MODEL,
+    RESULT,
+    BatchSizeOption,
+    HeadOption,
+    RcOption,
+    TargetsOption,
+    TopOption,
+    TracksOption,
+    UnstrandedOption,
+    tracks_of,
+)
+from crested_like.cli._report import load_models
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DATA, _MODEL, _RESULT = "What to compare with", "How", "Result"
+_DATA = "What to compare with"
 
 
 def evaluate(
@@ -44,38 +56,24 @@ def evaluate(
         Optional[Path],  # noqa: UP045
         typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=_DATA),
     ] = None,
-    targets: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=_MODEL),
-    ] = None,
-    head: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(help="Output of a model with several.", rich_help_panel=_MODEL),
-    ] = None,
-    tracks: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--tracks", "-t", help="Words, identifiers or numbers (0,5 or 0:10).", rich_help_panel=_MODEL),
-    ] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=_MODEL)] = False,
-    unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=_MODEL)
-    ] = False,
+    targets: TargetsOption = None,
+    head: HeadOption = None,
+    tracks: TracksOption = None,
+    rc: RcOption = False,
+    unstranded: UnstrandedOption = False,
     average: Annotated[
-        bool, typer.Option("--average", help="Measure the mean of all models.", rich_help_panel=_MODEL)
+        bool, typer.Option("--average", help="Measure the mean of all models.", rich_help_panel=MODEL)
     ] = False,
     spearman: Annotated[
-        bool, typer.Option("--spearman", help="Rank correlation, too; needs memory.", rich_help_panel=_MODEL)
+        bool, typer.Option("--spearman", help="Rank correlation, too; needs memory.", rich_help_panel=MODEL)
     ] = False,
-    batch_size: Annotated[
-        Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Windows at a time; by default what fits.", rich_help_panel=_MODEL),
-    ] = None,
+    batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--out", "-o", help="Write the table of all tracks (.tsv or .csv).", rich_help_panel=_RESULT),
+        typer.Option("--out", "-o", help="Write the table of all tracks (.tsv or .csv).", rich_help_panel=RESULT),
     ] = None,
-    top: Annotated[int, typer.Option(min=0, help="Rows of the printed table.", rich_help_panel=_RESULT)] = 10,
+    top: TopOption = 10,
 ) -> None:
     """Measure models track by track, on a dataset or against coverage files of your own."""
     if (data is None) == (not coverage):
@@ -91,7 +89,7 @@ def evaluate(
         files or data,
         split=tuple(split.split(",")),
         head=head,
-        tracks=tracks_asked(tracks),
+        tracks=tracks_of(tracks),
         regions=None if regions is None else str(regions),
         genome=None if genome is None else str(genome),
         rc=rc,

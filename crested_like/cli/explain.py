@@ -3,43 +3,53 @@
 from __future__ import annotations
 
 import json
-import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import (
+from crested_like.cli._input import read_input
+from crested_like.cli._options import (
+    EMBEDDED,
     MODEL,
+    READOUT,
     RESULT,
+    AgainstOption,
     BatchSizeOption,
+    BinsOption,
+    File,
     GenomeOption,
+    HeadOption,
+    JsonOption,
+    LogOption,
+    ModelsOption,
     OverwriteOption,
+    PlaceOption,
+    RcOption,
     RegionOption,
+    RestartOption,
     SourceArgument,
-    read_input,
+    TargetsOption,
+    Text,
+    TopOption,
+    TracksOption,
+    UnstrandedOption,
+    bins_of,
+    span_of,
+    tracks_of,
 )
-from crested_like.cli._report import check_plot, load_models, tracks_asked
-from crested_like.cli.design import _bins
-from crested_like.cli.predict import EMBEDDED
+from crested_like.cli._report import check_plot, load_models
 
 if TYPE_CHECKING:
     import xarray as xr
-
-_WHAT = "What is explained"
-_SPAN = re.compile(r"([\d,]+)-([\d,]+)")
 
 #: Shown below the help.
 EXAMPLES = """crested-like explain --region chr1:150,001-150,200 --genome hg38.fa --tracks DNASE --plot logo.png
 
 crested-like explain sequences.fa --method ism --window 100 --tracks 0 --out effects.npz"""
-
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedText = Optional[str]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
 
 
 class Ways(StrEnum):
@@ -65,25 +75,18 @@ def explain(
     source: SourceArgument = None,
     region: RegionOption = None,
     genome: GenomeOption = None,
-    tracks: Annotated[
-        WantedList,
-        typer.Option("--tracks", "-t", help="Words, identifiers, or numbers (0,5 or 0:10).", rich_help_panel=_WHAT),
-    ] = None,
-    against: Annotated[WantedList, typer.Option(help="Set them against these tracks.", rich_help_panel=_WHAT)] = None,
-    bins: Annotated[
-        WantedText, typer.Option(help="Output bins that count, from 0, such as 500:510.", rich_help_panel=_WHAT)
-    ] = None,
-    place: Annotated[
-        WantedText, typer.Option(help="Region of the genome that counts, chr1:1,001-2,000.", rich_help_panel=_WHAT)
-    ] = None,
-    gene: Annotated[WantedText, typer.Option(help="Gene whose exons count; with --gtf.", rich_help_panel=_WHAT)] = None,
-    gtf: Annotated[WantedPath, typer.Option(help="GTF file that the gene is in.", rich_help_panel=_WHAT)] = None,
-    log: Annotated[bool, typer.Option("--log", help="Take log2(1 + x) of each track.", rich_help_panel=_WHAT)] = False,
+    tracks: TracksOption = None,
+    against: AgainstOption = None,
+    bins: BinsOption = None,
+    place: PlaceOption = None,
+    gene: Annotated[Text, typer.Option(help="Gene whose exons count; with --gtf.", rich_help_panel=READOUT)] = None,
+    gtf: Annotated[File, typer.Option(help="GTF file that the gene is in.", rich_help_panel=READOUT)] = None,
+    log: LogOption = False,
     method: Annotated[
         Ways, typer.Option(help="ism and occlusion only predict.", rich_help_panel=MODEL)
     ] = Ways.input_x_gradient,
     window: Annotated[
-        WantedText,
+        Text,
         typer.Option(
             help="Bases that are told of: 200 in the middle, 101-300 of the input (counted from 1), or chr1:101-300.",
             rich_help_panel=MODEL,
@@ -95,38 +98,29 @@ def explain(
     ] = Baseline.zeros,
     width: Annotated[int, typer.Option(min=1, help="Bases that occlusion shuffles.", rich_help_panel=MODEL)] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffles and noise.", rich_help_panel=MODEL)] = 0,
-    model: Annotated[
-        WantedList,
-        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
-    ] = None,
-    targets: Annotated[
-        WantedPath, typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=MODEL)
-    ] = None,
-    head: Annotated[WantedText, typer.Option(help="Output of a model with several.", rich_help_panel=MODEL)] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
-    unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
-    ] = False,
+    model: ModelsOption = None,
+    targets: TargetsOption = None,
+    head: HeadOption = None,
+    rc: RcOption = False,
+    unstranded: UnstrandedOption = False,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     hypothetical: Annotated[
         bool, typer.Option("--hypothetical", help="Write what all four bases would do.", rich_help_panel=RESULT)
     ] = False,
     modisco: Annotated[
-        WantedPath, typer.Option(help="Folder to write tf-modisco's arrays to, too.", rich_help_panel=RESULT)
+        File, typer.Option(help="Folder to write tf-modisco's arrays to, too.", rich_help_panel=RESULT)
     ] = None,
     plot: Annotated[
-        WantedPath, typer.Option(help="Draw the first into this .png, .pdf or .svg.", rich_help_panel=RESULT)
+        File, typer.Option(help="Draw the first into this .png, .pdf or .svg.", rich_help_panel=RESULT)
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help=".zarr, .h5 or .npz.", rich_help_panel=RESULT)] = Path(
         "attributions.zarr"
     ),
     overwrite: OverwriteOption = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Do not go on where an earlier run stopped.", rich_help_panel=RESULT)
-    ] = False,
-    top: Annotated[int, typer.Option(min=0, help="Rows of the printed table.", rich_help_panel=RESULT)] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.", rich_help_panel=RESULT)] = False,
+    restart: RestartOption = False,
+    top: TopOption = 10,
+    as_json: JsonOption = False,
 ) -> None:
     """Explain a prediction: what each base of a sequence contributes to it.
 
@@ -136,13 +130,13 @@ def explain(
     given = read_input(source, region, genome, "explain")
     if modisco is not None and method is Ways.occlusion:
         raise ValueError("tf-modisco needs what each of the four bases does, which occlusion does not tell.")
-    choice = {"bins": _bins(bins), "region": place, "gene": gene, "gtf": None if gtf is None else str(gtf)}
+    choice = {"bins": bins_of(bins), "region": place, "gene": gene, "gtf": None if gtf is None else str(gtf)}
     part = _part(window)
     check_plot(plot)
     use_backend(backend)
     from crested_like import tl
 
-    readout = tl.Readout(tracks_asked(tracks), against=tracks_asked(against), **choice, log=log, head=head)
+    readout = tl.Readout(tracks_of(tracks), against=tracks_of(against), **choice, log=log, head=head)
     call: dict[str, Any] = {"readout": readout, "window": part, "rc": rc, "unstranded": unstranded}
     call |= {"batch_size": batch_size, "out": out, "resume": not restart, "overwrite": overwrite}
     verb = tl.explain
@@ -170,11 +164,7 @@ def _part(text: str | None) -> Any:
         return None
     if text.replace(",", "").isdecimal():
         return int(text.replace(",", ""))
-    span = _SPAN.fullmatch(text.strip())
-    if span is None:
-        return text
-    first, last = (int(part.replace(",", "")) for part in span.groups())
-    return first - 1, last
+    return span_of("--window", text) or text
 
 
 def _draw(scores: xr.DataArray, path: Path) -> None:

@@ -9,29 +9,48 @@ import tempfile
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import INPUT, MODEL, RESULT, BatchSizeOption, GenomeOption, OverwriteOption
-from crested_like.cli._report import load_models, tracks_asked
-from crested_like.cli.predict import EMBEDDED, Version, _shifts
+from crested_like.cli._options import (
+    EMBEDDED,
+    INPUT,
+    READOUT,
+    RESULT,
+    BatchSizeOption,
+    File,
+    GenomeOption,
+    HeadOption,
+    JsonOption,
+    ModelsOption,
+    OverwriteOption,
+    ProgressOption,
+    RcOption,
+    RestartOption,
+    ShiftsOption,
+    TargetsOption,
+    Texts,
+    TopOption,
+    TracksOption,
+    TransformOption,
+    UnstrandedOption,
+    UntransformOption,
+    shifts_of,
+    tracks_of,
+    untransform_of,
+)
+from crested_like.cli._report import load_models
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WHAT = "What is counted"
 
 #: Shown below the help.
 EXAMPLES = """crested-like genes GATA4 TP53 --gtf genes.gtf.gz --genome hg38.fa --tracks assay=RNA --out genes.tsv
 
 crested-like genes --gtf genes.gtf.gz --genome hg38.fa --tracks assay=RNA --untransform --out genes.h5ad"""
-
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedText = Optional[str]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
 
 
 class Strand(StrEnum):
@@ -59,75 +78,46 @@ class Reduce(StrEnum):
 
 def genes(
     names: Annotated[
-        WantedList, typer.Argument(metavar="[GENES...]", help="Names or identifiers; by default all of the GTF file.")
+        Texts, typer.Argument(metavar="[GENES...]", help="Names or identifiers; by default all of the GTF file.")
     ] = None,
     gtf: Annotated[
-        WantedPath, typer.Option(help="GTF file that tells where exons are, perhaps compressed.", rich_help_panel=INPUT)
+        File, typer.Option(help="GTF file that tells where exons are, perhaps compressed.", rich_help_panel=INPUT)
     ] = None,
     genome: GenomeOption = None,
     listed: Annotated[
-        WantedPath, typer.Option("--list", help="File with a gene a line, instead of GENES.", rich_help_panel=INPUT)
+        File, typer.Option("--list", help="File with a gene a line, instead of GENES.", rich_help_panel=INPUT)
     ] = None,
-    model: Annotated[
-        WantedList,
-        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
-    ] = None,
-    targets: Annotated[
-        WantedPath, typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=MODEL)
-    ] = None,
-    head: Annotated[WantedText, typer.Option(help="Output of a model with several.", rich_help_panel=MODEL)] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
-    shifts: Annotated[
-        str, typer.Option(help="Average over these shifts in bp, such as -1,0,1.", rich_help_panel=MODEL)
-    ] = "0",
-    unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
-    ] = False,
+    model: ModelsOption = None,
+    targets: TargetsOption = None,
+    head: HeadOption = None,
+    rc: RcOption = False,
+    shifts: ShiftsOption = "0",
+    unstranded: UnstrandedOption = False,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
-    tracks: Annotated[
-        WantedList,
-        typer.Option(
-            "--tracks",
-            "-t",
-            help="Words (also assay=RNA), identifiers, or numbers (0,5 or 0:10).",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None,
+    tracks: TracksOption = None,
     strand: Annotated[
-        Strand, typer.Option(help="Tracks of the gene's own strand, or of both.", rich_help_panel=_WHAT)
+        Strand, typer.Option(help="Tracks of the gene's own strand, or of both.", rich_help_panel=READOUT)
     ] = Strand.same,
     overlap: Annotated[
         Overlap,
         typer.Option(
-            help="Bins at edges of exons: touched, half inside, or by the part inside.", rich_help_panel=_WHAT
+            help="Bins at edges of exons: touched, half inside, or by the part inside.", rich_help_panel=READOUT
         ),
     ] = Overlap.any,
-    reduce: Annotated[Reduce, typer.Option(help="Over these bins.", rich_help_panel=_WHAT)] = Reduce.sum,
-    span: Annotated[bool, typer.Option("--span", help="Count introns too.", rich_help_panel=_WHAT)] = False,
-    untransform: Annotated[
-        bool, typer.Option("--untransform", help="Sum coverage, not squashed values.", rich_help_panel=_WHAT)
-    ] = False,
-    transform: Annotated[
-        Optional[Version],  # noqa: UP045
-        typer.Option(help="For --untransform: the version, where the card does not know it.", rich_help_panel=_WHAT),
-    ] = None,
+    reduce: Annotated[Reduce, typer.Option(help="Over these bins.", rich_help_panel=READOUT)] = Reduce.sum,
+    span: Annotated[bool, typer.Option("--span", help="Count introns too.", rich_help_panel=READOUT)] = False,
+    untransform: UntransformOption = False,
+    transform: TransformOption = None,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", help=".tsv, .tsv.gz, .parquet or .h5ad; - prints .tsv.", rich_help_panel=RESULT),
     ] = Path("genes.tsv"),
     overwrite: OverwriteOption = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Do not go on where an earlier run stopped.", rich_help_panel=RESULT)
-    ] = False,
-    top: Annotated[int, typer.Option(min=0, help="Rows of the printed table.", rich_help_panel=RESULT)] = 10,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print what was done as JSON, and no table.", rich_help_panel=RESULT)
-    ] = False,
-    progress: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option("--progress/--no-progress", help="By default in a terminal.", rich_help_panel=RESULT),
-    ] = None,
+    restart: RestartOption = False,
+    top: TopOption = 10,
+    as_json: JsonOption = False,
+    progress: ProgressOption = None,
 ) -> None:
     """Predict the expression of genes: coverage summed over exons, genes by tracks.
 
@@ -136,19 +126,17 @@ def genes(
     """
     printed = str(out) == "-"
     _check(gtf=gtf, genome=genome, names=names, listed=listed, as_json=as_json, printed=printed)
-    if transform and not untransform:
-        raise ValueError("--transform says how to undo the target transform: give it with --untransform.")
     options: dict[str, Any] = {
         "gtf": gtf,
         "head": head,
-        "tracks": tracks_asked(tracks),
+        "tracks": tracks_of(tracks),
         "strand": strand.value,
         "overlap": overlap.value,
         "reduce": reduce.value,
         "span": span,
-        "untransform": transform.value if transform else untransform,
+        "untransform": untransform_of(untransform, transform),
         "rc": rc,
-        "shifts": _shifts(shifts),
+        "shifts": shifts_of(shifts),
         "unstranded": unstranded,
         "batch_size": batch_size,
         "overwrite": overwrite,

@@ -12,16 +12,13 @@ from typing import Annotated, Any, Optional
 import typer
 
 from crested_like.cli import _console as console
-from crested_like.cli._input import RESULT, OverwriteOption
-from crested_like.cli._report import tracks_asked
+from crested_like.cli._options import RESULT, File, OverwriteOption, Texts, tracks_of
 
 SHOWN = "Shown"
 #: Shown below the help.
 EXAMPLES = """crested-like report predictions.zarr scores.tsv --gtf genes.gtf --out report.html
 
 crested-like report predictions.zarr --tracks CAGE --region chr1:4001-6000 --title "A promoter" --out cage.html"""
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedList = Optional[list[str]]  # noqa: UP045
 
 
 def report(
@@ -37,7 +34,7 @@ def report(
     ),
     title: Annotated[str, typer.Option(help="Heading of the page.", rich_help_panel=SHOWN)] = "Report",
     tracks: Annotated[
-        WantedList,
+        Texts,
         typer.Option(
             "--tracks",
             "-t",
@@ -46,7 +43,7 @@ def report(
         ),
     ] = None,
     region: Annotated[
-        WantedList,
+        Texts,
         typer.Option(
             "--region",
             "-r",
@@ -54,9 +51,9 @@ def report(
             rich_help_panel=SHOWN,
         ),
     ] = None,
-    gtf: Annotated[WantedPath, typer.Option(help="Genes to show (GTF).", rich_help_panel=SHOWN)] = None,
-    motifs: Annotated[WantedPath, typer.Option(help="Motifs to show as boxes (BED).", rich_help_panel=SHOWN)] = None,
-    highlight: Annotated[WantedPath, typer.Option(help="Regions to mark (BED).", rich_help_panel=SHOWN)] = None,
+    gtf: Annotated[File, typer.Option(help="Genes to show (GTF).", rich_help_panel=SHOWN)] = None,
+    motifs: Annotated[File, typer.Option(help="Motifs to show as boxes (BED).", rich_help_panel=SHOWN)] = None,
+    highlight: Annotated[File, typer.Option(help="Regions to mark (BED).", rich_help_panel=SHOWN)] = None,
     model: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--model", "-m", help="Model whose card to show: a name or a .keras file.", rich_help_panel=SHOWN),
@@ -104,7 +101,7 @@ def _chosen(given: Any, tracks: list[str] | None, region: list[str] | None) -> A
         return array
     columns = {"identifier": "track", "description": "description"}
     told = {name: array[coord].to_numpy().astype(str) for name, coord in columns.items() if coord in array.coords}
-    chosen = resolve_tracks(tracks_asked(tracks), pd.DataFrame(told), array.sizes["track"])
+    chosen = resolve_tracks(tracks_of(tracks), pd.DataFrame(told), array.sizes["track"])
     return array.isel(track=chosen)
 
 

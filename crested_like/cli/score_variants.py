@@ -6,30 +6,51 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import INPUT, MODEL, RESULT, BatchSizeOption, GenomeOption, OverwriteOption
-from crested_like.cli._report import load_models, tracks_asked
-from crested_like.cli.predict import EMBEDDED, _shifts
+from crested_like.cli._options import (
+    EMBEDDED,
+    INPUT,
+    MODEL,
+    READOUT,
+    RESULT,
+    BatchSizeOption,
+    File,
+    GenomeOption,
+    HeadOption,
+    JsonOption,
+    ModelsOption,
+    Number,
+    OverwriteOption,
+    PlaceOption,
+    RcOption,
+    RestartOption,
+    ShiftsOption,
+    TargetsOption,
+    Text,
+    Texts,
+    TopOption,
+    TracksOption,
+    TransformOption,
+    UnstrandedOption,
+    UntransformOption,
+    shifts_of,
+    tracks_of,
+    untransform_of,
+)
+from crested_like.cli._report import load_models
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WHAT = "What is compared"
 
 #: Shown below the help.
 EXAMPLES = """crested-like score-variants variants.vcf --genome hg38.fa --tracks DNASE --out scores.tsv
 
 crested-like score-variants chr1:150001:A:G --genome hg38.fa --tracks CAGE --statistics logSAD,JSD --out -"""
-
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedText = Optional[str]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
-WantedInt = Optional[int]  # noqa: UP045
 
 
 class OnMismatch(StrEnum):
@@ -50,52 +71,35 @@ def score_variants(
         OnMismatch, typer.Option(help="Where the genome does not have REF.", rich_help_panel=INPUT)
     ] = OnMismatch.flag,
     part: Annotated[
-        WantedText, typer.Option(help="Only variants of this part of a VCF file, chr1:1-2,000.", rich_help_panel=INPUT)
+        Text, typer.Option(help="Only variants of this part of a VCF file, chr1:1-2,000.", rich_help_panel=INPUT)
     ] = None,
-    model: Annotated[
-        WantedList,
-        typer.Option("--model", "-m", help="Name or .keras file; repeated, the mean is taken.", rich_help_panel=MODEL),
-    ] = None,
-    targets: Annotated[
-        WantedPath, typer.Option(help="Track table of a model whose file names no tracks.", rich_help_panel=MODEL)
-    ] = None,
-    head: Annotated[WantedText, typer.Option(help="Output of a model with several.", rich_help_panel=MODEL)] = None,
-    rc: Annotated[bool, typer.Option("--rc", help="Average over both strands.", rich_help_panel=MODEL)] = False,
-    shifts: Annotated[
-        str, typer.Option(help="Average over these shifts in bp, such as -1,0,1.", rich_help_panel=MODEL)
-    ] = "0",
-    unstranded: Annotated[
-        bool, typer.Option("--unstranded", help="For --rc: no track has a strand.", rich_help_panel=MODEL)
-    ] = False,
-    untransform: Annotated[
-        bool, typer.Option("--untransform", help="Compare coverage, not squashed values.", rich_help_panel=MODEL)
-    ] = False,
+    model: ModelsOption = None,
+    targets: TargetsOption = None,
+    head: HeadOption = None,
+    rc: RcOption = False,
+    shifts: ShiftsOption = "0",
+    unstranded: UnstrandedOption = False,
+    untransform: UntransformOption = False,
+    transform: TransformOption = None,
     share: Annotated[
         int, typer.Option(min=0, help="Variants within so many bp share a window.", rich_help_panel=MODEL)
     ] = 0,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
-    tracks: Annotated[
-        WantedList,
-        typer.Option("--tracks", "-t", help="Words, identifiers, or numbers (0,5 or 0:10).", rich_help_panel=_WHAT),
-    ] = None,
+    tracks: TracksOption = None,
     statistics: Annotated[
-        WantedText,
-        typer.Option("--statistics", "-s", help="SAD,logSAD,D2 and others, with commas.", rich_help_panel=_WHAT),
+        Text,
+        typer.Option("--statistics", "-s", help="SAD,logSAD,D2 and others, with commas.", rich_help_panel=READOUT),
     ] = None,
-    local: Annotated[WantedInt, typer.Option(min=0, help="Only bins within so many bp.", rich_help_panel=_WHAT)] = None,
+    local: Annotated[Number, typer.Option(min=0, help="Only bins within so many bp.", rich_help_panel=READOUT)] = None,
     gtf: Annotated[
-        WantedPath, typer.Option(help="Exons of each gene of this file in the window.", rich_help_panel=_WHAT)
+        File, typer.Option(help="Exons of each gene of this file in the window.", rich_help_panel=READOUT)
     ] = None,
-    gene: Annotated[
-        WantedList, typer.Option(help="Only this gene of --gtf; repeatable.", rich_help_panel=_WHAT)
-    ] = None,
-    region: Annotated[
-        WantedText, typer.Option("--region", "-r", help="One number: that of this region.", rich_help_panel=_WHAT)
-    ] = None,
+    gene: Annotated[Texts, typer.Option(help="Only this gene of --gtf; repeatable.", rich_help_panel=READOUT)] = None,
+    place: PlaceOption = None,
     background: Annotated[
-        WantedPath,
-        typer.Option(help="Variants, or scores written before, to rank among.", rich_help_panel=_WHAT),
+        File,
+        typer.Option(help="Variants, or scores written before, to rank among.", rich_help_panel=READOUT),
     ] = None,
     out: Annotated[
         Path,
@@ -104,13 +108,9 @@ def score_variants(
         ),
     ] = Path("scores.tsv"),
     overwrite: OverwriteOption = False,
-    no_resume: Annotated[
-        bool, typer.Option("--no-resume", help="Throw away what a run left that was cut off.", rich_help_panel=RESULT)
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a summary as JSON instead of tables.", rich_help_panel=RESULT)
-    ] = False,
-    top: Annotated[int, typer.Option(min=0, help="Rows of the printed table.", rich_help_panel=RESULT)] = 10,
+    restart: RestartOption = False,
+    as_json: JsonOption = False,
+    top: TopOption = 10,
 ) -> None:
     """Score variants: how much each alternative allele changes what a model predicts.
 
@@ -123,7 +123,7 @@ def score_variants(
         raise typer.BadParameter("--gene is looked up in --gtf: give the GTF file, too.")
     if as_json and str(out) == "-":
         raise typer.BadParameter("--json and --out - both print on standard output; write the scores to a file.")
-    moved = _shifts(shifts)
+    moved = shifts_of(shifts)
     use_backend(backend)
     from crested_like import tl
     from crested_like.genome import read_genes, read_variants
@@ -131,9 +131,9 @@ def score_variants(
     source: Any = variants[0] if len(variants) == 1 else variants
     if part is not None:
         source = read_variants(source, part)
-    options: dict[str, Any] = {"tracks": tracks_asked(tracks), "head": head}
-    if region is not None:
-        options = {"readout": tl.Readout(**options, region=region)}
+    options: dict[str, Any] = {"tracks": tracks_of(tracks), "head": head}
+    if place is not None:
+        options = {"readout": tl.Readout(**options, region=place)}
     loaded = load_models(model or [EMBEDDED], targets)
     table = tl.score_variants(
         source,
@@ -146,14 +146,14 @@ def score_variants(
         rc=rc,
         shifts=moved,
         unstranded=unstranded,
-        untransform=untransform,
+        untransform=untransform_of(untransform, transform),
         on_mismatch=on_mismatch.value,
         share=share,
         background=None if background is None else str(background),
         batch_size=batch_size,
         out=None if str(out) == "-" else out,
         overwrite=overwrite,
-        resume=not no_resume,
+        resume=not restart,
     )
     if str(out) == "-":
         table.to_csv(sys.stdout, sep="\t", index=False, na_rep="NA")

@@ -9,7 +9,8 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
-from crested_like.cli._input import (
+from crested_like.cli._input import read_input
+from crested_like.cli._options import (
     MODEL,
     RESULT,
     BatchSizeOption,
@@ -17,7 +18,6 @@ from crested_like.cli._input import (
     OverwriteOption,
     RegionOption,
     SourceArgument,
-    read_input,
 )
 from crested_like.cli._output import replacing
 

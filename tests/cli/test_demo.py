@@ -5,7 +5,7 @@ import pytest
 
 from crested_like import list_models
 from crested_like.cli._demo_dna import demo_sequence
-from crested_like.cli.predict import EMBEDDED
+from crested_like.cli._options import EMBEDDED
 
 
 def test_demo_sequence_is_composed_like_a_chromosome():

@@ -66,6 +66,9 @@ def test_wrong_use(run, files):
     assert done.exit_code == 1
     assert "occlusion does not tell" in " ".join(done.output.split())
     assert run("explain").exit_code == 2
+    done = run("explain", files.sequences, "-m", files.model, "--window", "0-5")
+    assert done.exit_code == 1
+    assert "--window counts bases from 1" in " ".join(done.output.split())
     done = run("explain", files.sequences, "-m", files.model, "--gene", "GATA4")
     assert done.exit_code == 1
     assert "gtf=" in done.output

@@ -49,7 +49,9 @@ def test_a_summary_for_machines(run, files, vcf):
 
 
 def test_a_readout_and_genes(run, files, vcf, tmp_path):
-    done = run("score-variants", vcf, "-g", files.genome, "-m", files.model, "-r", "chr1:8,901-9,100", "-o", "x.vcf.gz")
+    done = run(
+        "score-variants", vcf, "-g", files.genome, "-m", files.model, "--place", "chr1:8,901-9,100", "-o", "x.vcf.gz"
+    )
     assert done.exit_code == 0, done.output
     (tmp_path / "x.gtf").write_text(
         'chr1\tx\texon\t8950\t9020\t.\t+\t.\tgene_id "G1"; transcript_id "T1"; gene_name "ABC";\n'

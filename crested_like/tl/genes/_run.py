@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crested_like._atomic import atomic_path
-from crested_like._checks import positive_int
 from crested_like._errors import GeneError
 from crested_like._unfinished import Unfinished
-from crested_like.tl._memory import batch_size_for
+from crested_like.tl._growing import growing_file, steady_batch_size
 from crested_like.tl._predict import Predictor
 from crested_like.tl._stream import stream
 from crested_like.tl.genes._columns import Columns
@@ -124,7 +122,7 @@ class Run:
     @contextmanager
     def values(self, job: Job, batch_size: int | None, progress: bool | None) -> Iterator[Values]:
         """Values of all genes, ``(genes, columns)``; what is computed already is not computed again."""
-        size = self._batch_size(job, batch_size)
+        size = steady_batch_size(batch_size, self._before, job.predictor.models, len(job.windows))
         if self.unfinished is None:
             values = np.full(job.shape, np.nan, np.float32)
             for _, gene, found in job.genes(0, size, progress):
@@ -134,7 +132,7 @@ class Run:
         marks = self.unfinished.open({**job.identity, "batch_size": size}, resume=self._resume)
         done = int(marks[-1]["window"]) if marks else -1  # the last window of the last gene that is complete
         try:
-            kept = _file(self.unfinished.folder / "values.npy", job.shape, fresh=not marks)
+            kept = growing_file(self.unfinished.folder / "values.npy", job.shape, fresh=not marks)
             # from the batch that the next gene begins in: the same windows side by side give the same last digits
             for number, gene, found in job.genes((done + 1) // size * size, size, progress):
                 if number <= done:
@@ -153,21 +151,7 @@ class Run:
         if self.unfinished is not None:
             self.unfinished.commit()
 
-    def _batch_size(self, job: Job, wanted: int | None) -> int:
-        """Windows at a time: that of the run that is gone on with, whose numbers must not change in the last digit."""
-        total = max(1, len(job.windows))
-        if wanted is not None:
-            return min(positive_int("batch_size", wanted), total)
-        kept = self.unfinished.settings() if self.unfinished is not None and self._resume else {}
-        return int(kept.get("batch_size") or batch_size_for(job.predictor.models, total))
-
-
-def _file(path: Path, shape: tuple[int, int], *, fresh: bool) -> Any:
-    """Values in a file, NaN where none have come; its place on the disk is taken beforehand."""
-    if fresh:
-        empty = np.full(shape[1], np.nan, "<f4").tobytes()
-        with atomic_path(path) as unfinished, unfinished.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-            for _ in range(shape[0]):
-                file.write(empty)
-    return np.lib.format.open_memmap(path, mode="r+")
+    @property
+    def _before(self) -> Unfinished | None:
+        """What an earlier run left, where it is gone on with."""
+        return self.unfinished if self._resume else None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from crested_like._errors import BackendError
 from crested_like.genome import Gene
+from crested_like.tl._parquet import require_parquet
 from crested_like.tl.genes._columns import Columns
 
 if TYPE_CHECKING:
@@ -94,11 +95,8 @@ def check_out(out: str | os.PathLike[str]) -> Path:
     ending = _ending(path)
     if ending == ".h5ad":
         check_anndata()
-    if ending == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise BackendError(
-            "pyarrow is needed for Parquet files and is not installed. Install it with: "
-            "pip install 'crested_like[parquet]', or write .tsv.gz or .h5ad."
-        )
+    if ending == ".parquet":
+        require_parquet(".tsv.gz or .h5ad")
     return path
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from crested_like._errors import VariantError
 from crested_like.genome.variants._lines import is_vcf
+from crested_like.tl._parquet import require_parquet
 from crested_like.tl.variants._table import score_columns
-from crested_like.tl.variants._write import parquet_engine
 
 #: Endings of the tables that ``score_variants`` writes.
 _TABLES = (".tsv", ".tsv.gz", ".parquet", ".h5", ".hdf5")
@@ -69,7 +69,7 @@ def scores_in(background: Any, names: Sequence[str], labels: Sequence[str]) -> N
         if path.suffix.lower() in (".h5", ".hdf5"):
             return _of_hdf5(path, names, labels)
         if path.suffix.lower() == ".parquet":
-            parquet_engine()
+            require_parquet(".tsv.gz")
             background = pd.read_parquet(path)
         else:
             background = pd.read_csv(path, sep="\t", low_memory=False)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crested_like._atomic import atomic_path
-from crested_like._checks import positive_int
 from crested_like._errors import VariantError
 from crested_like._unfinished import Unfinished
-from crested_like.tl._memory import batch_size_for
+from crested_like.tl._growing import growing_file, steady_batch_size
 from crested_like.tl.variants._engine import score_unit
 from crested_like.tl.variants._plan import Plan
 
@@ -39,21 +36,13 @@ class Run:
         self.unfinished = None if out is None else Unfinished(out, error=VariantError, replaces=overwrite)
         if self.unfinished is not None:
             self.unfinished.check()
-            self._values = self.unfinished.folder / "scores.npy"
-
-    def batch_size(self, plan: Plan, wanted: int | None) -> int:
-        """Windows at a time: that of the run that is gone on with, whose numbers must not change in the last digit."""
-        if wanted is not None:
-            return positive_int("batch_size", wanted)
-        kept = self.unfinished.settings() if self.unfinished is not None and self._resume else {}
-        if "batch_size" in kept:
-            return int(kept["batch_size"])
-        return batch_size_for(plan.predictor.models, max(1, sum(1 + len(job.alternatives) for job, _ in plan.jobs)))
 
     @contextmanager
     def scores(self, plan: Plan, batch_size: int | None, progress: bool | None) -> Iterator[Scores]:
         """All scores, ``(rows, statistics, columns)``; what is computed already is not computed again."""
-        size = self.batch_size(plan, batch_size)
+        before = self.unfinished if self._resume else None
+        windows = sum(1 + len(job.alternatives) for job, _ in plan.jobs)
+        size = steady_batch_size(batch_size, before, plan.predictor.models, windows)
         if self.unfinished is None:
             values = np.full(plan.shape, np.nan, np.float32)
             self._compute(plan, size, values, set(), progress)
@@ -62,7 +51,7 @@ class Run:
         marks = self.unfinished.open({**plan.identity, "batch_size": size}, resume=self._resume)
         done = {mark["unit"] for mark in marks}
         try:
-            values = self._file(plan, fresh=not done)
+            values = growing_file(self.unfinished.folder / "scores.npy", plan.shape, fresh=not done)
             self._compute(plan, size, values, done, progress)
             yield values
         finally:
@@ -77,17 +66,6 @@ class Run:
     def target(self) -> Path | None:
         """Where the result is written before it gets its name."""
         return None if self.unfinished is None else self.unfinished.path
-
-    def _file(self, plan: Plan, *, fresh: bool) -> Any:
-        """The scores as a file in memory, whose place on the disk is taken beforehand."""
-        if fresh:
-            empty = np.full(plan.shape[1:], np.nan, np.float32).tobytes()
-            header = {"descr": "<f4", "fortran_order": False, "shape": plan.shape}
-            with atomic_path(self._values) as path, path.open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for _ in range(plan.shape[0]):
-                    file.write(empty)
-        return np.lib.format.open_memmap(self._values, mode="r+")
 
     def _compute(self, plan: Plan, size: int, values: Scores, done: set[int], progress: bool | None) -> None:
         from tqdm.auto import tqdm

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import os
 import re
@@ -17,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crested_like._atomic import atomic_path
-from crested_like._errors import BackendError
 from crested_like._hdf5 import new_file
 from crested_like.genome.variants import annotate_vcf
 from crested_like.genome.variants._annotate import InfoField
+from crested_like.tl._parquet import require_parquet
 from crested_like.tl.variants._plan import Plan
 from crested_like.tl.variants._statistics import STATISTICS
 
@@ -55,7 +54,7 @@ def check_out(out: str | os.PathLike[str], columns: int, *, genes: bool) -> Path
     path = Path(out).expanduser()
     ending = ending_of(path)
     if ending == ".parquet":
-        parquet_engine()
+        require_parquet(".tsv.gz or .h5")
     if ending in (".vcf", ".vcf.gz"):
         if genes:
             raise ValueError(f"{path.name}: a VCF record has no place for a score of each gene. Write a table or .h5.")
@@ -79,15 +78,6 @@ def ending_of(path: Path) -> str:
         if path.name.lower().endswith(ending):
             return ending
     raise ValueError(f"Cannot tell a format from the name {path.name!r}: it must end in one of {', '.join(WRITERS)}.")
-
-
-def parquet_engine() -> None:
-    """Make sure that Parquet can be read and written."""
-    if importlib.util.find_spec("pyarrow") is None:
-        raise BackendError(
-            "pyarrow is needed for Parquet files and is not installed. Install it with: "
-            "pip install 'crested_like[parquet]', or write .tsv.gz or .h5."
-        )
 
 
 def write(result: Result, path: Path) -> None:
