@@ -1,6 +1,7 @@
 """Directives that write model cards from the registry, so that no fact is typed twice.
 
-``{model-card} NAME`` is a sidebar of facts; ``{model-table}`` a table of the models that its options choose.
+``{model-card} NAME`` is a sidebar of facts, ``{model-training} NAME`` the figures of a model of this project, and
+``{model-table}`` a table of the models that its options choose.
 """
 
 from docutils import nodes
@@ -108,18 +109,36 @@ class ModelCard(RegistryDirective):
         return [nodes.sidebar("", nodes.title(text=card.name), *body)]
 
 
-class Recipe(RegistryDirective):
-    """How a model of this project was trained, and how good it is: the card's tables."""
+class ModelTraining(RegistryDirective):
+    """How good a model of this project is, for each seed it was trained with, and how it got there."""
 
     required_arguments = 1
 
     def run(self):
         try:
-            card = crested.model_card(self.arguments[0])
+            seeds = crested.model_card(self.arguments[0]).metrics["seeds"]
         except LookupError:
-            return self.missing(f"`{self.arguments[0]}`")
-        rows = [(name.replace("_", " "), value) for name, value in {**card.recipe, **card.metrics}.items()]
-        return self.parsed(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]) if rows else []
+            return self.missing(f"Training of `{self.arguments[0]}`")
+        splits = ("train", "valid", "test")
+        lines = [
+            f"| seed | {' | '.join(splits)} | median over the tracks, test | best round | minutes | |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for name, run in seeds.items():
+            figures = " | ".join(f"{run[f'{split}_pearson_r']:.4f}" for split in splits)
+            last = "in the package" if run["shipped"] else ""
+            lines.append(
+                f"| {name.removeprefix('seed_')} | {figures} | {run['test_pearson_r_median']:.4f} | {run['round']} | "
+                f"{run['minutes']:.0f} | {last} |"
+            )
+        rounds = range(max(len(run["curve"]) for run in seeds.values()))
+        lines += ["", "Valid windows after each round:", ""]
+        lines += [f"| seed | {' | '.join(str(number + 1) for number in rounds)} |", "|---" * (1 + len(rounds)) + "|"]
+        for name, run in seeds.items():
+            values = [f"{value:.3f}" for value in run["curve"]]
+            values += [""] * (len(rounds) - len(values))
+            lines.append(f"| {name.removeprefix('seed_')} | {' | '.join(values)} |")
+        return self.parsed(lines)
 
 
 class ModelTable(RegistryDirective):
@@ -146,6 +165,6 @@ class ModelTable(RegistryDirective):
 
 def setup(app):
     app.add_directive("model-card", ModelCard)
-    app.add_directive("model-recipe", Recipe)
+    app.add_directive("model-training", ModelTraining)
     app.add_directive("model-table", ModelTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
