@@ -11,7 +11,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "tests", "predict"]
+nox.options.sessions = ["lint", "tests", "predict", "examples"]
 
 HERE = Path(__file__).parent
 PARITY = HERE / "docs" / "parity"
@@ -87,17 +87,29 @@ def predict(session: nox.Session) -> None:
     pytest(session, "openvino", *PARALLEL)
 
 
+def borrowed(session: nox.Session, other: str) -> tuple[str, dict[str, str]]:
+    """The environment of another session, made if it is not there: its pytest, and the search path to run it with."""
+    session.run(sys.executable, "-m", "nox", "-f", __file__, "-s", other, "--install-only")
+    programs = Path(session.cache_dir).resolve().parent / re.sub(r"\W+", "-", other).strip("-") / "bin"
+    return str(programs / "pytest"), {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+
+@nox.session(venv_backend="none")
+def examples(session: nox.Session) -> None:
+    """The examples of the documentation and of the commands' help, on PyTorch."""
+    program, settings = borrowed(session, "tests(torch)")
+    files = ("tests/test_docs.py", "tests/cli/test_help.py")
+    pytest(session, "torch", *PARALLEL, "--dist", "load", "-m", "slow", *files, program=program, **settings)
+
+
 @nox.session(venv_backend="none")
 @nox.parametrize("backend", (*TRAINING, "openvino"), ids=(*TRAINING, "openvino"))
 def parity(session: nox.Session, backend: str) -> None:
     """The published numbers, on real data too; notes the errors for the docs. Shares the tests' environment."""
-    other = "predict" if backend == "openvino" else f"tests({backend})"
-    session.run(sys.executable, "-m", "nox", "-f", __file__, "-s", other, "--install-only")
-    programs = Path(session.cache_dir).resolve().parent / re.sub(r"\W+", "-", other).strip("-") / "bin"
+    program, settings = borrowed(session, "predict" if backend == "openvino" else f"tests({backend})")
     PARITY.mkdir(parents=True, exist_ok=True)
-    settings = {"CRESTED_LIKE_RECORD_PARITY": str(PARITY), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-    marked = ("-m", "parity and not slow")
-    pytest(session, backend, *PARALLEL, *marked, program=str(programs / "pytest"), **settings)
+    settings |= {"CRESTED_LIKE_RECORD_PARITY": str(PARITY)}
+    pytest(session, backend, *PARALLEL, "-m", "parity and not slow", program=program, **settings)
 
 
 @nox.session

@@ -6,6 +6,9 @@ import os
 
 from crested_like.cli import _console as console
 
+#: Shown below the help.
+EXAMPLES = "crested-like backends"
+
 _GOOD_FOR = {
     "tensorflow": "prediction and training",
     "jax": "prediction and training",

@@ -11,6 +11,12 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._dataset_options import Container, Version
 
+#: Shown below the help.
+EXAMPLES = (
+    "crested-like build-dataset targets.txt --genome hg38.fa --seq-length 131072 --pool-width 32 --crop-bp 32768 "
+    "--valid chr8 --test chr9 --out data.zarr"
+)
+
 WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
 WantedInt = Optional[int]  # noqa: UP045
 WantedList = Optional[list[str]]  # noqa: UP045
@@ -100,9 +106,9 @@ def build_dataset(
     workers: Annotated[
         int, typer.Option("--workers", "-j", min=1, help="Processes at a time.", rich_help_panel=_WORK)
     ] = 1,
-    resume: Annotated[
-        bool, typer.Option("--resume/--anew", help="Go on with an interrupted run.", rich_help_panel=_WORK)
-    ] = True,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Do not go on where an earlier run stopped.", rich_help_panel=_WORK)
+    ] = False,
 ) -> None:
     """Build a dataset from coverage (bigWig, BED, w5) and a genome."""
     from crested_like import datasets
@@ -127,7 +133,7 @@ def build_dataset(
         store_unmappable=store_unmappable, track_quantile=track_quantile,
         unmappable_quantile=unmappable_quantile, missing=missing.value,
         missing_chromosomes="zero" if missing_as_zero else "error", nan="missing" if nan_is_missing else "error",
-        decimals=decimals, per_file=per_file, workers=workers, resume=resume,
+        decimals=decimals, per_file=per_file, workers=workers, resume=not restart,
         **{name: value for name, value in splitting.items() if value is not None},
     )  # fmt: skip
     console.stdout().print(console.facts(made.rows()))

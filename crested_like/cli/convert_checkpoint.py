@@ -11,6 +11,9 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
 
+#: Shown below the help.
+EXAMPLES = "crested-like convert-checkpoint model0_best.h5 --params params.json --out model.keras"
+
 Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
 WantedPath = Optional[Path]  # noqa: UP045
 

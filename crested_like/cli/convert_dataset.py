@@ -11,6 +11,11 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._dataset_options import Container, Version
 
+#: Shown below the help.
+EXAMPLES = """crested-like convert-dataset data/hg38 --tracks CAGE --out cage.zarr
+
+crested-like convert-dataset data/hg38 --sequence-length 196608 --genome hg38.fa --out data/longer"""
+
 Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
 WantedNumber = Optional[int]  # noqa: UP045
 WantedList = Optional[list[str]]  # noqa: UP045

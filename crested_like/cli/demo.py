@@ -14,6 +14,9 @@ from crested_like.cli._input import Source
 from crested_like.cli._options import EMBEDDED
 from crested_like.cli._report import Request, load_models, run
 
+#: Shown below the help.
+EXAMPLES = "crested-like demo --out tour"
+
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("crested_like_demo"),

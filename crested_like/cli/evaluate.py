@@ -26,6 +26,11 @@ from crested_like.cli._report import load_models
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Shown below the help.
+EXAMPLES = """crested-like evaluate best.keras --data data/hg38 --split valid --out figures.tsv
+
+crested-like evaluate borzoi_mini_human --coverage CNhs10752+=mine.bw --regions regions.bed --genome hg38.fa"""
+
 _DATA = "What to compare with"
 
 

@@ -10,6 +10,9 @@ import typer
 
 from crested_like.cli import _console as console
 
+#: Shown below the help.
+EXAMPLES = "crested-like fetch borzoi_human_rep0 borzoi_human_rep1"
+
 
 def fetch(
     names: Annotated[Optional[list[str]], typer.Argument(help="Names or aliases of models.")] = None,  # noqa: UP045

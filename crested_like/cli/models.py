@@ -9,6 +9,9 @@ import typer
 
 from crested_like.cli import _console as console
 
+#: Shown below the help.
+EXAMPLES = "crested-like models mouse --architecture borzoi"
+
 Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
 
 

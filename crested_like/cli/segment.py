@@ -24,6 +24,11 @@ from crested_like.cli._output import replacing
 if TYPE_CHECKING:
     import xarray as xr
 
+#: Shown below the help.
+EXAMPLES = """crested-like segment sequences.fa --model segment_nt --out found.bed
+
+crested-like segment --model segment_nt --region chr1:100,001-130,000 --genome hg38.fa --out found.gff3"""
+
 
 def segment(
     source: SourceArgument = None,

@@ -12,6 +12,9 @@ from crested_like.cli import _console as console
 if TYPE_CHECKING:
     from crested_like._card import ModelCard
 
+#: Shown below the help.
+EXAMPLES = "crested-like show borzoi_human_rep0"
+
 
 def show(
     name: Annotated[str, typer.Argument(help="Name or alias of a model, or path of a .keras file.")],

@@ -12,6 +12,11 @@ import typer
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
 
+#: Shown below the help.
+EXAMPLES = """crested-like train recipe.toml
+
+crested-like train recipe.toml --set training.seed=1 --set data.human.path=data/hg38 --out runs/second"""
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file: model, data, optimizer and the rest.")],

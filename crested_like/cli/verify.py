@@ -9,6 +9,11 @@ import typer
 
 from crested_like.cli import _console as console
 
+#: Shown below the help.
+EXAMPLES = """crested-like verify borzoi_mini_human
+
+crested-like verify model.keras --expected numbers.npz"""
+
 
 def verify(
     model: Annotated[str, typer.Argument(help="Name of a model, or path of a .keras file.")],

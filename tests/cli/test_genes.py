@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from crested_like import load_model, tl
-from crested_like.cli.genes import EXAMPLES
 
 GTF = "".join(
     f'{chrom}\tme\texon\t{first}\t{last}\t.\t{strand}\t.\tgene_id "{identifier}"; transcript_id "{identifier}.t"; '
@@ -96,23 +94,3 @@ def test_an_empty_list(run, common, tmp_path):
     done = run("genes", "--list", "empty.txt", *common)
     assert done.exit_code == 1
     assert "empty.txt names no gene; it needs one a line." in flat(done.output)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES.split("\n\n"))
-def test_examples_of_the_help_run(run, tmp_path, rng, example):
-    import gzip
-
-    pytest.importorskip("pysam")
-    if ".h5ad" in example:
-        pytest.importorskip("anndata")
-    letters = rng.choice(np.frombuffer(b"ACGT", dtype="S1"), 150_000).tobytes().decode()
-    (tmp_path / "hg38.fa").write_text(f">chr1\n{letters}\n")
-    lines = GTF.replace("ONE", "GATA4").replace("TWO", "TP53").replace("chr2", "chr1").replace("chrM", "chr1")
-    (tmp_path / "genes.gtf.gz").write_bytes(gzip.compress(lines.encode()))
-    help_text = flat(run("genes", "--help").stdout)
-    assert all(word in help_text for word in example.split()[:4])
-    program, *words = shlex.split(example)
-    assert program == "crested-like"
-    done = run(*words)
-    assert done.exit_code == 0, done.output

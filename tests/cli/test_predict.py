@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shlex
 
 import h5py
 import numpy as np
 import pytest
 
 from crested_like import load_model, tl
-from crested_like.cli.predict import EXAMPLES
 from crested_like.genome import read_bigwig
 
 PNG = b"\x89PNG"
@@ -141,19 +139,6 @@ def test_an_interrupted_run_goes_on(run, files, tmp_path, monkeypatch):
     assert len(counted) == 2
     for name in (p.relative_to(tmp_path / "whole.zarr") for p in (tmp_path / "whole.zarr").rglob("*") if p.is_file()):
         assert (tmp_path / "whole.zarr" / name).read_bytes() == (tmp_path / "cut.zarr" / name).read_bytes()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("example", EXAMPLES.split("\n\n"))
-def test_examples_of_the_help_run(run, tmp_path, rng, example):
-    pytest.importorskip("pybigtools")
-    pytest.importorskip("pysam")
-    letters = "".join(rng.choice(list("ACGT"), 170_000))
-    (tmp_path / "hg38.fa").write_text(f">chr1\n{letters}\n>chr2\n{letters[:90_000]}\n")
-    help_text = flat(run("predict", "--help").stdout)
-    assert all(word in help_text for word in example.split()[:4])
-    done = run(*shlex.split(example)[1:])
-    assert done.exit_code == 0, done.output
 
 
 def test_tracks_can_be_named_by_a_table(run, files, tmp_path):
