@@ -6,8 +6,8 @@ and the figures of all of them go on its card::
     crested-like train recipes/borzoi_mini_human.toml --set training.seed=0 --out runs/human_0   # and 1, 2
     python scripts/publish_embedded.py runs/human_0 runs/human_1 runs/human_2 --data DATA/tiny/hg38
 
-The test windows are measured here and nowhere else. A recipe's own data may be others than ``DATA``, which is what was
-measured in cells.
+The test windows are measured here and nowhere else. What the card says of the data, and its ``[card]``, are those of
+the recipe in the repository.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import keras
 import pandas as pd
 
 import crested_like as crested
+from crested_like._card import ModelCard
 from crested_like.checkpoints._keras import read_card, save_keras
 from crested_like.tl.training._toml import to_toml
 
 REGISTRY = Path(crested.__file__).parent / "registry"
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 SPLITS = ("train", "valid", "test")
 
 
@@ -55,15 +58,19 @@ def main() -> None:
     runs = [measured(folder, args.data) for folder in args.runs]
     best = max(runs, key=lambda run: run["valid_pearson_r"])
     old = read_card(best["path"])
+    file = RECIPES / f"{old.name}.toml"
+    told = tomllib.loads(file.read_text(encoding="utf-8"))
     recipe = {key: value for key, value in old.recipe.items() if key not in ("card", "output")}
-    recipe["file"] = f"recipes/{old.name}.toml"
+    recipe["data"] = told["data"]  # as the recipe calls it, wherever it lay
+    recipe["file"] = f"{RECIPES.name}/{file.name}"
     seeds = {
         f"seed_{run['seed']}": {key: run[key] for key in run if key not in ("path", "seed")} | {"shipped": run is best}
         for run in runs
     }
     shown = {key: value for key, value in best.items() if key.endswith(("_r", "_median"))}
     what = "mean (and median) over the tracks of Pearson's r over all bins of a split, one forward pass"
-    card = old.replace(recipe=recipe, metrics={**shown, "what": what, "seeds": seeds})
+    card = ModelCard.from_dict({**old.to_dict(), **told["card"]})
+    card = card.replace(recipe=recipe, metrics={**shown, "what": what, "seeds": seeds})
     name = f"{card.name}.keras"
     path = save_keras(keras.models.load_model(best["path"]), args.out / "files" / name, card)
     entry = card.replace(sha256=hashlib.sha256(path.read_bytes()).hexdigest()).to_dict()
