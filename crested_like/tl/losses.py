@@ -295,6 +295,10 @@ class PoissonMultinomial(Loss):
     for each sample and track, then the mean over tracks. With :math:`a = 1` its mean is that of the Poisson loss. A
     total below :math:`\epsilon` counts as :math:`\epsilon`, so that a track predicted to be empty keeps a finite loss.
 
+    As in the original, shares are of a total without :math:`\epsilon`: where all predictions of a track are far below,
+    the multinomial part is near 0, and the loss can be less than that of a sensible prediction. A training whose
+    learning rate is too high may end there: its loss is below that of other runs, and its correlations stay near 0.
+
     Parameters
     ----------
     total_weight

@@ -28,7 +28,7 @@ COLUMNS = {
     "size": ("Download", lambda card: card.size or ""),
     "format": ("File", lambda card: FORMATS.get(card.format, card.format)),
     "license": ("Licence of the weights", lambda card: card.license or ""),
-    "paper": ("Paper", lambda card: doi(card.citation)),
+    "paper": ("Paper", lambda card: reference(card.citation)),
 }
 
 FORMATS = {
@@ -54,8 +54,9 @@ def output(card):
     return f"{card.output_bins:,} bins of {card.bin_size} bp, {tracks} tracks" if card.bin_size else f"{tracks} values"
 
 
-def doi(number):
-    return f"[{number}](https://doi.org/{number})" if number else ""
+def reference(text):
+    """A DOI as a link; anything else as it is."""
+    return f"[{text}](https://doi.org/{text})" if text and text.startswith("10.") else text
 
 
 def facts(card):
@@ -73,8 +74,8 @@ def facts(card):
         "File": FORMATS.get(card.format, card.format),
         "Download": card.size,
         "Licence of the weights": card.license,
-        "Paper": doi(card.citation),
-        "Data": doi(card.data_source),
+        "Paper": reference(card.citation),
+        "Data": reference(card.data_source),
         "Published at": f"[its publisher's page]({card.page})" if card.page else "",
         "SHA-256": "recorded at the first download" if card.sha256 == "first-use" else f"`{(card.sha256 or '')[:12]}…`",
     }
