@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _CHANGES = "What may change"
 
 #: Shown below the help.
-EXAMPLES = """crested-like design --random 2 --tracks "liver" --within 65,001-65,200 --out designs.fa
+EXAMPLES = """crested-like design --random 2 --tracks HepG2 --within 65,001-65,200 --out designs.fa
 
 crested-like design start.fa --tracks 0 --against 5 --insert AP-1=TGASTCA --insert motifs.meme"""
 

@@ -78,6 +78,6 @@ def test_the_examples_of_the_help_run(run, planted, start, tmp_path):
     for example in design.EXAMPLES.split("\n\n"):
         words = shlex.split(example)[1:]
         # the small model in place of the embedded one, and what it has
-        words = ["1-512" if w == "65,001-65,200" else {"liver": "first", "5": "1"}.get(w, w) for w in words]
+        words = ["1-512" if w == "65,001-65,200" else {"HepG2": "first", "5": "1"}.get(w, w) for w in words]
         done = run(*words, "-m", planted.MODEL, "--overwrite")
         assert done.exit_code == 0, done.output
