@@ -96,10 +96,11 @@ def borrowed(session: nox.Session, other: str) -> tuple[str, dict[str, str]]:
 
 @nox.session(venv_backend="none")
 def examples(session: nox.Session) -> None:
-    """The examples of the documentation and of the commands' help, on PyTorch."""
+    """The tutorials and the examples of the commands' help, on PyTorch; with ``-- -k docs`` those of every page."""
     program, settings = borrowed(session, "tests(torch)")
-    files = ("tests/test_docs.py", "tests/cli/test_help.py")
-    pytest(session, "torch", *PARALLEL, "--dist", "load", "-m", "slow", *files, program=program, **settings)
+    files = ("tests/test_docs.py", "tests/cli/test_help.py", "tests/cli/test_design.py")
+    chosen = () if session.posargs else ("-k", "tutorials or test_help or test_design")
+    pytest(session, "torch", *PARALLEL, "--dist", "load", "-m", "slow", *chosen, *files, program=program, **settings)
 
 
 @nox.session(venv_backend="none")
