@@ -100,6 +100,7 @@ def examples(session: nox.Session) -> None:
     program, settings = borrowed(session, "tests(torch)")
     files = ("tests/test_docs.py", "tests/cli/test_help.py", "tests/cli/test_design.py")
     chosen = () if session.posargs else ("-k", "tutorials or test_help or test_design")
+    # few files of many long tests: each test on its own
     pytest(session, "torch", *PARALLEL, "--dist", "load", "-m", "slow", *chosen, *files, program=program, **settings)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._dataset_options import Container, Version
+from crested_like.cli._options import File, Number, Texts
 
 #: Shown below the help.
 EXAMPLES = (
@@ -17,9 +18,6 @@ EXAMPLES = (
     "--valid chr8 --test chr9 --out data.zarr"
 )
 
-WantedPath = Optional[Path]  # noqa: UP045 - read by typer at run time
-WantedInt = Optional[int]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
 
 _SHAPE, _SETS, _VALUES, _WORK = "Shape", "Sets", "Values", "Work"
 
@@ -46,41 +44,37 @@ def build_dataset(
     ] = 0,
     format: Annotated[Container, typer.Option(help="What to write.", rich_help_panel=_WORK)] = Container.zarr,
     windows: Annotated[
-        WantedPath, typer.Option(help="A prepared sequences.bed; nothing is split then.", rich_help_panel=_SETS)
+        File, typer.Option(help="A prepared sequences.bed; nothing is split then.", rich_help_panel=_SETS)
     ] = None,
-    folds: Annotated[WantedInt, typer.Option(min=2, help="Number of equal sets.", rich_help_panel=_SETS)] = None,
+    folds: Annotated[Number, typer.Option(min=2, help="Number of equal sets.", rich_help_panel=_SETS)] = None,
     valid: Annotated[
-        WantedList, typer.Option(help="Share of the genome, or a chromosome; repeatable.", rich_help_panel=_SETS)
+        Texts, typer.Option(help="Share of the genome, or a chromosome; repeatable.", rich_help_panel=_SETS)
     ] = None,
-    test: Annotated[WantedList, typer.Option(help="Likewise; the rest is train.", rich_help_panel=_SETS)] = None,
-    chromosome: Annotated[WantedList, typer.Option(help="Only these; repeatable.", rich_help_panel=_SETS)] = None,
+    test: Annotated[Texts, typer.Option(help="Likewise; the rest is train.", rich_help_panel=_SETS)] = None,
+    chromosome: Annotated[Texts, typer.Option(help="Only these; repeatable.", rich_help_panel=_SETS)] = None,
     stride: Annotated[
-        WantedInt, typer.Option(min=1, help="Bases between windows; default: the sequence.", rich_help_panel=_SETS)
+        Number, typer.Option(min=1, help="Bases between windows; default: the sequence.", rich_help_panel=_SETS)
     ] = None,
-    break_length: Annotated[
-        WantedInt, typer.Option(min=1, help="Longer contigs are cut.", rich_help_panel=_SETS)
-    ] = None,
+    break_length: Annotated[Number, typer.Option(min=1, help="Longer contigs are cut.", rich_help_panel=_SETS)] = None,
     gaps: Annotated[
-        WantedPath, typer.Option(help="BED of what to leave out; default: runs of N.", rich_help_panel=_SETS)
+        File, typer.Option(help="BED of what to leave out; default: runs of N.", rich_help_panel=_SETS)
     ] = None,
     homology: Annotated[
-        WantedPath, typer.Option(help="BEDPE of regions that belong in one set.", rich_help_panel=_SETS)
+        File, typer.Option(help="BEDPE of regions that belong in one set.", rich_help_panel=_SETS)
     ] = None,
     min_aligned: Annotated[
-        WantedInt, typer.Option(min=1, help="Bases that count as homologous.", rich_help_panel=_SETS)
+        Number, typer.Option(min=1, help="Bases that count as homologous.", rich_help_panel=_SETS)
     ] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="No base is in sequences of two sets.", rich_help_panel=_SETS)
     ] = False,
     limit: Annotated[
-        WantedInt, typer.Option(min=1, help="Windows of a set at most, for a trial.", rich_help_panel=_SETS)
+        Number, typer.Option(min=1, help="Windows of a set at most, for a trial.", rich_help_panel=_SETS)
     ] = None,
-    seed: Annotated[WantedInt, typer.Option(min=0, help="Of what is drawn; default 0.", rich_help_panel=_SETS)] = None,
+    seed: Annotated[Number, typer.Option(min=0, help="Of what is drawn; default 0.", rich_help_panel=_SETS)] = None,
     version: Annotated[Version, typer.Option(help="Formulas of the targets.", rich_help_panel=_VALUES)] = Version.new,
-    blacklist: Annotated[WantedPath, typer.Option(help="BED of artefacts.", rich_help_panel=_VALUES)] = None,
-    unmappable: Annotated[
-        WantedPath, typer.Option(help="BED where reads cannot be placed.", rich_help_panel=_VALUES)
-    ] = None,
+    blacklist: Annotated[File, typer.Option(help="BED of artefacts.", rich_help_panel=_VALUES)] = None,
+    unmappable: Annotated[File, typer.Option(help="BED where reads cannot be placed.", rich_help_panel=_VALUES)] = None,
     store_unmappable: Annotated[
         bool, typer.Option("--store-unmappable", help="Keep which bins these are.", rich_help_panel=_VALUES)
     ] = False,
@@ -100,7 +94,7 @@ def build_dataset(
         bool, typer.Option("--nan-is-missing", help="Take stored NaN for no data.", rich_help_panel=_VALUES)
     ] = False,
     decimals: Annotated[
-        WantedInt, typer.Option(min=0, help="Round targets, to save space.", rich_help_panel=_VALUES)
+        Number, typer.Option(min=0, help="Round targets, to save space.", rich_help_panel=_VALUES)
     ] = None,
     per_file: Annotated[int, typer.Option(min=1, help="Examples of a TFRecord file.", rich_help_panel=_WORK)] = 256,
     workers: Annotated[

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._options import File, Text, Texts
 
 #: Shown below the help.
 EXAMPLES = "crested-like convert-checkpoint model0_best.h5 --params params.json --out model.keras"
-
-Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
-WantedPath = Optional[Path]  # noqa: UP045
 
 
 def convert_checkpoint(
@@ -23,18 +21,18 @@ def convert_checkpoint(
         Path, typer.Argument(help="Weight file as it was published, or a folder that holds exactly one.")
     ],
     out: Annotated[
-        WantedPath, typer.Option("--out", "-o", help="File to write; default the source's name with .keras, here.")
+        File, typer.Option("--out", "-o", help="File to write; default the source's name with .keras, here.")
     ] = None,
     params: Annotated[
-        WantedPath, typer.Option(help="File with the architecture; looked for beside the source if not given.")
+        File, typer.Option(help="File with the architecture; looked for beside the source if not given.")
     ] = None,
-    head: Annotated[Wanted, typer.Option(help="Output to keep of several.")] = None,
-    architecture: Annotated[Wanted, typer.Option(help="Family, where the file does not say it.")] = None,
+    head: Annotated[Text, typer.Option(help="Output to keep of several.")] = None,
+    architecture: Annotated[Text, typer.Option(help="Family, where the file does not say it.")] = None,
     targets: Annotated[
-        WantedPath, typer.Option(help="Track table to store in the file (targets.txt, or one name a line).")
+        File, typer.Option(help="Track table to store in the file (targets.txt, or one name a line).")
     ] = None,
     settings: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        Texts,
         typer.Option("--set", metavar="KEY=VALUE", help="A constant that no file holds, such as input_length=524288."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it is there.")] = False,

@@ -10,15 +10,13 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._dataset_options import Container, Version
+from crested_like.cli._options import Number, Text, Texts
 
 #: Shown below the help.
 EXAMPLES = """crested-like convert-dataset data/hg38 --tracks CAGE --out cage.zarr
 
 crested-like convert-dataset data/hg38 --sequence-length 196608 --genome hg38.fa --out data/longer"""
 
-Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
-WantedNumber = Optional[int]  # noqa: UP045
-WantedList = Optional[list[str]]  # noqa: UP045
 
 _WINDOWS, _CHOICE, _SOURCE, _RUN = "Windows", "What to take", "About the source", "The run"
 
@@ -46,11 +44,11 @@ def convert_dataset(
         typer.Option("--format", help="Format, where --out does not tell; text-hdf5 is for text models."),
     ] = None,
     sequence_length: Annotated[
-        WantedNumber,
+        Number,
         typer.Option("--sequence-length", "-l", min=1, help="Bases of the new windows.", rich_help_panel=_WINDOWS),
     ] = None,
     genome: Annotated[
-        Wanted,
+        Text,
         typer.Option("--genome", "-g", help="FASTA of the dataset's assembly.", rich_help_panel=_WINDOWS),
     ] = None,
     edge: Annotated[
@@ -61,11 +59,11 @@ def convert_dataset(
         typer.Option("--crop-targets", help="Leave out bins that are not inside.", rich_help_panel=_WINDOWS),
     ] = False,
     subset: Annotated[
-        WantedList,
+        Texts,
         typer.Option("--subset", "-s", help="Split to take, such as valid; repeatable.", rich_help_panel=_CHOICE),
     ] = None,
     tracks: Annotated[
-        WantedList,
+        Texts,
         typer.Option(
             "--tracks",
             "-t",
@@ -77,20 +75,20 @@ def convert_dataset(
         bool,
         typer.Option("--check-assembly/--no-check-assembly", help="Compare with the genome.", rich_help_panel=_SOURCE),
     ] = True,
-    assembly: Annotated[Wanted, typer.Option(help="Name of the assembly, to keep.", rich_help_panel=_SOURCE)] = None,
+    assembly: Annotated[Text, typer.Option(help="Name of the assembly, to keep.", rich_help_panel=_SOURCE)] = None,
     transform: Annotated[
         Optional[Version],  # noqa: UP045
         typer.Option(help="Version of the target transform, to keep.", rich_help_panel=_SOURCE),
     ] = None,
     records_per_file: Annotated[
-        WantedNumber,
+        Number,
         typer.Option(min=1, help="Examples of a file, else they are counted first.", rich_help_panel=_SOURCE),
     ] = None,
     per_file: Annotated[
         int, typer.Option(min=1, help="Examples of a TFRecord file to write.", rich_help_panel=_RUN)
     ] = 256,
     workers: Annotated[
-        WantedNumber,
+        Number,
         typer.Option("--workers", "-j", min=1, help="Files at the same time.", rich_help_panel=_RUN),
     ] = None,
     restart: Annotated[

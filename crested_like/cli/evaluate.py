@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,11 @@ from crested_like.cli._options import (
     MODEL,
     RESULT,
     BatchSizeOption,
+    File,
     HeadOption,
     RcOption,
     TargetsOption,
+    Texts,
     TopOption,
     TracksOption,
     UnstrandedOption,
@@ -37,14 +39,14 @@ _DATA = "What to compare with"
 def evaluate(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names or .keras files.")],
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - read by typer at run time
+        File,
         typer.Option("--data", "-d", help="A dataset: folder, .zarr, .h5 or .toml.", rich_help_panel=_DATA),
     ] = None,
     split: Annotated[
         str, typer.Option(help="Split of the dataset; several with commas between.", rich_help_panel=_DATA)
     ] = "test",
     coverage: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        Texts,
         typer.Option(
             "--coverage",
             "-c",
@@ -54,11 +56,11 @@ def evaluate(
         ),
     ] = None,
     regions: Annotated[
-        Optional[Path],  # noqa: UP045
+        File,
         typer.Option(help="BED file: where to compare with --coverage.", rich_help_panel=_DATA),
     ] = None,
     genome: Annotated[
-        Optional[Path],  # noqa: UP045
+        File,
         typer.Option("--genome", "-g", help="FASTA that regions lie on.", rich_help_panel=_DATA),
     ] = None,
     targets: TargetsOption = None,
@@ -75,7 +77,7 @@ def evaluate(
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        File,
         typer.Option("--out", "-o", help="Write the table of all tracks (.tsv or .csv).", rich_help_panel=RESULT),
     ] = None,
     top: TopOption = 10,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from crested_like.cli import _console as console
+from crested_like.cli._options import File, Texts
 
 #: Shown below the help.
 EXAMPLES = "crested-like fetch borzoi_human_rep0 borzoi_human_rep1"
 
 
 def fetch(
-    names: Annotated[Optional[list[str]], typer.Argument(help="Names or aliases of models.")] = None,  # noqa: UP045
+    names: Annotated[Texts, typer.Argument(help="Names or aliases of models.")] = None,
     all_of: Annotated[
-        Optional[Path],  # noqa: UP045 - read by typer at run time
+        File,
         typer.Option(
             "--all", metavar="FILE", help="A file with one name a line ('#' begins a comment), or - for stdin."
         ),

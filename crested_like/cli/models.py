@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
+from crested_like.cli._options import Text
 
 #: Shown below the help.
 EXAMPLES = "crested-like models mouse --architecture borzoi"
 
-Wanted = Optional[str]  # noqa: UP045 - read by typer at run time
-
 
 def models(
-    query: Annotated[Wanted, typer.Argument(help="Words that have to occur in a model's entry.")] = None,
-    species: Annotated[Wanted, typer.Option(help="For example human or mouse.")] = None,
-    architecture: Annotated[Wanted, typer.Option(help="For example borzoi, borzoi_prime, enformer.")] = None,
-    genome: Annotated[Wanted, typer.Option(help="For example hg38.")] = None,
-    task: Annotated[Wanted, typer.Option(help="What it was trained for.")] = None,
+    query: Annotated[Text, typer.Argument(help="Words that have to occur in a model's entry.")] = None,
+    species: Annotated[Text, typer.Option(help="For example human or mouse.")] = None,
+    architecture: Annotated[Text, typer.Option(help="For example borzoi, borzoi_prime, enformer.")] = None,
+    genome: Annotated[Text, typer.Option(help="For example hg38.")] = None,
+    task: Annotated[Text, typer.Option(help="What it was trained for.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be asked for by name."""

@@ -18,6 +18,7 @@ from crested_like.cli._options import (
     HeadOption,
     JsonOption,
     ModelsOption,
+    Number,
     OverwriteOption,
     ProgressOption,
     RcOption,
@@ -66,7 +67,7 @@ def predict(
         ),
     ] = True,
     kept_bins: Annotated[
-        Optional[int],  # noqa: UP045
+        Number,
         typer.Option(min=1, help="Bins in the middle of each window to keep; default all.", rich_help_panel=MODEL),
     ] = None,
     batch_size: BatchSizeOption = None,

@@ -7,12 +7,12 @@ import shlex
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
-from crested_like.cli._options import RESULT, File, OverwriteOption, Texts, tracks_of
+from crested_like.cli._options import RESULT, File, OverwriteOption, Text, Texts, tracks_of
 
 SHOWN = "Shown"
 #: Shown below the help.
@@ -55,7 +55,7 @@ def report(
     motifs: Annotated[File, typer.Option(help="Motifs to show as boxes (BED).", rich_help_panel=SHOWN)] = None,
     highlight: Annotated[File, typer.Option(help="Regions to mark (BED).", rich_help_panel=SHOWN)] = None,
     model: Annotated[
-        Optional[str],  # noqa: UP045
+        Text,
         typer.Option("--model", "-m", help="Model whose card to show: a name or a .keras file.", rich_help_panel=SHOWN),
     ] = None,
     overwrite: OverwriteOption = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from crested_like.cli._options import (
     RESULT,
     BatchSizeOption,
     GenomeOption,
+    Number,
     OverwriteOption,
     RegionOption,
     SourceArgument,
@@ -36,7 +37,7 @@ def segment(
     region: RegionOption = None,
     genome: GenomeOption = None,
     overlap: Annotated[
-        Optional[int],  # noqa: UP045
+        Number,
         typer.Option(min=0, help="Bases that windows share; by default a quarter.", rich_help_panel=MODEL),
     ] = None,
     batch_size: BatchSizeOption = None,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._options import File, Texts
 
 #: Shown below the help.
 EXAMPLES = """crested-like train recipe.toml
@@ -21,11 +22,11 @@ crested-like train recipe.toml --set training.seed=1 --set data.human.path=data/
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="TOML file: model, data, optimizer and the rest.")],
     changes: Annotated[
-        Optional[list[str]],  # noqa: UP045 - read by typer at run time
+        Texts,
         typer.Option("--set", "-s", metavar="KEY=VALUE", help="Replace an entry: training.rounds=3; repeatable."),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        File,
         typer.Option("--out", "-o", help="Folder of the run, in place of output.folder."),
     ] = None,
     backend: BackendOption = None,

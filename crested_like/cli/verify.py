@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from crested_like.cli import _console as console
+from crested_like.cli._options import File, Texts
 
 #: Shown below the help.
 EXAMPLES = """crested-like verify borzoi_mini_human
@@ -18,11 +19,11 @@ crested-like verify model.keras --expected numbers.npz"""
 def verify(
     model: Annotated[str, typer.Argument(help="Name of a model, or path of a .keras file.")],
     backend: Annotated[
-        Optional[list[str]],  # noqa: UP045 - read by typer at run time
+        Texts,
         typer.Option("--backend", "-b", help="Compare only these; default all that are installed."),
     ] = None,
     expected: Annotated[
-        Optional[Path],  # noqa: UP045
+        File,
         typer.Option("--expected", help="NPZ file of an input (one_hot) and the outputs it is to give."),
     ] = None,
 ) -> None:

@@ -22,6 +22,6 @@ def require_parquet(instead: str) -> None:
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise BackendError(
-            f"pyarrow is needed for Parquet files and is not installed. Install it with: "
+            "pyarrow is needed for Parquet files and is not installed. Install it with: "
             f"pip install 'crested_like[parquet]', or use {instead}."
         )

@@ -122,7 +122,8 @@ class Run:
     @contextmanager
     def values(self, job: Job, batch_size: int | None, progress: bool | None) -> Iterator[Values]:
         """Values of all genes, ``(genes, columns)``; what is computed already is not computed again."""
-        size = steady_batch_size(batch_size, self._before, job.predictor.models, len(job.windows))
+        before = self.unfinished if self._resume else None
+        size = steady_batch_size(batch_size, before, job.predictor.models, len(job.windows))
         if self.unfinished is None:
             values = np.full(job.shape, np.nan, np.float32)
             for _, gene, found in job.genes(0, size, progress):
@@ -150,8 +151,3 @@ class Run:
         """Give the result its name, and remove what was needed to go on."""
         if self.unfinished is not None:
             self.unfinished.commit()
-
-    @property
-    def _before(self) -> Unfinished | None:
-        """What an earlier run left, where it is gone on with."""
-        return self.unfinished if self._resume else None
