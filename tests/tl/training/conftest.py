@@ -101,10 +101,10 @@ class Folder:
         for label, count in self.counts.items():
             self.codes[label] = rng.integers(0, 5, (count, 128)).astype("u1")
             self.targets[label] = rng.gamma(1.0, 2.0, (count, 8, 3)).astype("f2")
-            if learnable:  # how often a bin has A, T (which is A of the other strand), and either of C and G
+            if learnable:  # counts: A, T (which is A of the other strand), and either of C and G, each read by chance
                 bins = self.codes[label][:, 32:96].reshape(count, 8, 8, 1)
                 a, c, g, t = np.moveaxis((bins == np.arange(4)).sum(axis=2), -1, 0)
-                self.targets[label] = np.stack([a, t, c + g], axis=-1).astype("f2")
+                self.targets[label] = rng.poisson(np.stack([a, t, c + g], axis=-1)).astype("f2")
             pairs = zip(self.codes[label], self.targets[label], strict=True)
             records = [{"sequence": codes.tobytes(), "target": targets.tobytes()} for codes, targets in pairs]
             write_records(path / "tfrecords" / f"{label}-0.tfr", records)

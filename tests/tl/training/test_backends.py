@@ -71,30 +71,38 @@ def test_the_first_losses_agree(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(len(TRAINING) < 2, reason="only one backend that trains is installed")
 def test_the_last_validation_losses_agree(tmp_path, make_folder):
-    """With all that is drawn: weights, dropout, strands, shifts, mutations. Backends draw other numbers."""
-    folder = make_folder(tmp_path / "data", {"train": 256, "valid": 64}, learnable=True)
+    """From the same file, with dropout, strands, shifts and mutations, for which backends draw other numbers."""
+    folder = make_folder(tmp_path / "data", {"train": 1024, "valid": 128}, learnable=True)
+    keras.utils.set_random_seed(3)
+    model = zoo.borzoi(
+        input_length=128,
+        output_bins=8,
+        stem_filters=16,
+        tower_filters=(16, 16),
+        transformer_blocks=1,
+        attention_heads=2,
+        key_size=8,
+        position_features=8,
+        upsampling_stages=0,
+        final_filters=24,
+        heads={"human": 3},
+        dropout=0.1,
+    )
     job = {
         "config": {
-            "model": {
-                "architecture": "borzoi",
-                "stem_filters": 16,
-                "tower_filters": [16, 16],
-                "transformer_blocks": 1,
-                "attention_heads": 2,
-                "key_size": 8,
-                "position_features": 8,
-                "upsampling_stages": 0,
-                "final_filters": 24,
-                "dropout": 0.1,
-            },
+            "model": {"from": str(save_keras(model, tmp_path / "start.keras"))},
             "data": {"human": {"path": str(folder.path)}},
             "augment": {"rc": True, "max_shift": 1, "mutate": 0.02},
-            "optimizer": {"learning_rate": 3e-3, "clip_global_norm": 0.5},
-            "schedule": {"warmup": 50, "decay": "cosine", "final": 0.01},
-            "training": {"rounds": 30, "batch_size": 8, "monitor": "valid_loss", "seed": 3},
+            "loss": {"name": "poisson_multinomial", "total_weight": 0.2},
+            "optimizer": {"learning_rate": 2e-3, "clip_global_norm": 0.5},
+            "schedule": {"warmup": 100, "decay": "cosine", "final": 0.01},
+            "training": {"rounds": 15, "batch_size": 16, "ema": 0.99, "monitor": "valid_loss", "seed": 3},
         }
     }
     found = {backend: history(backend, job)["valid_loss"] for backend in TRAINING}
     last = {backend: values[-1] for backend, values in found.items()}
-    assert all(values[-1] < 0.9 * values[0] for values in found.values()), last
-    assert max(last.values()) <= 1.03 * min(last.values()), last
+    learned = min(values[0] - values[-1] for values in found.values())
+    assert learned > 0.1 * max(last.values()), found
+    spread = max(last.values()) - min(last.values())
+    assert spread <= 0.03 * min(last.values()), last
+    assert spread <= 0.03 * learned, found  # the loss has no natural zero
