@@ -128,7 +128,7 @@ def table(report: dict) -> str:
     for name, row in sorted(report["contestants"].items(), key=lambda item: item[1].get("processor_seconds", 1e9)):
         package, backend = name.split("/")
         if "error" in row:
-            lines.append(f"| {package} | {backend} | | | | {row['error']} |")
+            lines.append(f"| {package} | {backend} | | | | {row['error']} with {row['limit_gb'] or 'all'} GB |")
             continue
         versions |= row["versions"]
         package = f"**{package}**" if package == OURS else package
@@ -174,7 +174,7 @@ def main() -> None:
                 continue
             command = [python, __file__, "--compete", contestant, "--window", str(window), "--out", str(result)]
             command += ["--runs", str(given.runs), "--limit", str(given.limit)]
-            row = measuring.run(command, contestant.split("/")[1], given.threads, result)
+            row = measuring.run(command, contestant.split("/")[1], given.threads, result) | {"limit_gb": given.limit}
             print(f"{contestant}: {row}", flush=True)
             report["contestants"][contestant] = row
             report["machine"], report["date"] = measuring.machine(given.threads), datetime.date.today().isoformat()

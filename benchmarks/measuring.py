@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import time
@@ -82,8 +83,17 @@ def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
         preexec_fn=lambda: os.sched_setaffinity(0, processors),
     )
     if done.returncode:
-        return {"error": done.stderr.strip().rsplit("\n", 1)[-1][:300] or f"ended with {done.returncode}"}
+        return {"error": _cause(done.stderr) or f"ended with {done.returncode}"}
     return json.loads(out.read_text())
+
+
+def _cause(stderr: str) -> str:
+    """What ended a process: no memory, or the last line that names an error."""
+    if re.search(r"MemoryError|bad_alloc|ResourceExhausted|OOM when|out of memory|can't allocate", stderr):
+        return "out of memory"
+    lines = stderr.strip().splitlines()
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
+    return (named or lines or [""])[-1][:300]
 
 
 def machine(threads: int) -> dict:
