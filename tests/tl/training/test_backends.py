@@ -71,7 +71,7 @@ def test_the_first_losses_agree(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(len(TRAINING) < 2, reason="only one backend that trains is installed")
 def test_the_last_validation_losses_agree(tmp_path, make_folder):
-    """From the same file, with dropout, strands, shifts and mutations, for which backends draw other numbers."""
+    """From the same file, with strands, shifts, mutations, and dropout, for which backends draw other numbers."""
     folder = make_folder(tmp_path / "data", {"train": 1024, "valid": 128}, learnable=True)
     keras.utils.set_random_seed(3)
     model = zoo.borzoi(
