@@ -81,3 +81,23 @@ def steps(inputs: list[Any], outputs: list[Any]) -> Iterator[Step]:
             continue
         known.update(id(output) for output in step.outputs)
         yield step
+
+
+def computed(inputs: list[Any], outputs: list[Any], given: list[Any]) -> list[Any]:
+    """Values of some symbolic tensors for values of others; each is let go of after its last use.
+
+    Parameters
+    ----------
+    inputs, outputs
+        Symbolic tensors of one graph.
+    given
+        Values of the inputs.
+    """
+    order = list(steps(inputs, outputs))
+    last = {id(tensor): number for number, step in enumerate(order) for tensor in step.inputs}
+    last |= {id(tensor): len(order) for tensor in outputs}
+    values = {id(tensor): value for tensor, value in zip(inputs, given, strict=True)}
+    for number, step in enumerate(order):
+        values |= step.compute(values)
+        values = {key: value for key, value in values.items() if last.get(key, -1) > number}
+    return [values[id(tensor)] for tensor in outputs]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import keras
+import numpy as np
 from keras import ops
+
+from crested_like.layers import _attend_torch, _loops
+from crested_like.layers._relative import RelativeTerm, RunsTerm, block_of, filled_up
 
 #: Queries in a block: large enough for full-speed matrix products, small enough for the logits to stay near the cache.
 QUERY_BLOCK = 512
+#: Logits of all heads, above which they are made in a loop.
+LOGITS_IN_CACHE = 2**22
 #: Logit of a key that is padding.
 FORBIDDEN = -1e30
 
@@ -30,7 +38,8 @@ def attend(
     values: Any,
     length: int | None,
     *,
-    relative: RelativeTerm | None = None,
+    span: tuple[int, int] | None = None,
+    relative: RelativeTerm | RunsTerm | None = None,
     real: Any = None,
     dropout: Any = None,
 ) -> Any:
@@ -43,6 +52,8 @@ def attend(
     length
         T; given, because not every backend still knows it inside a graph. Where nobody knows it, all queries are one
         block.
+    span
+        Positions that the queries are of, if not all T: ``(first, after the last)``.
     relative
         Adds logits that depend on the distance between key and query.
     real
@@ -53,14 +64,19 @@ def attend(
     Returns
     -------
     tensor
-        ``(B, H, T, V)``. The softmax is taken in float32.
+        ``(B, H, T, V)``, or as many positions as there are queries. The softmax is taken in float32.
     """
+    first, last = (0, length) if span is None else span
+    if keras.backend.backend() == "torch" and dropout is None and _attend_torch.fits(queries, keys, values):
+        return _attend_torch.attend(queries, keys, values, first, relative, real, FORBIDDEN)
+    if _pays_in_loop(queries, keys, dropout):
+        return _in_loop(queries, keys, values, first, relative, real)
     keys = ops.transpose(keys, (0, 1, 3, 2))
     outputs = []
-    blocks = range(0, length, QUERY_BLOCK) if length is not None else [0]
+    blocks = [0] if last is None else range(first, last, QUERY_BLOCK)
     for start in blocks:
-        stop = length if length is None else min(start + QUERY_BLOCK, length)
-        logits = ops.matmul(queries[:, :, start:stop], keys)
+        stop = None if last is None else min(start + QUERY_BLOCK, last)
+        logits = ops.matmul(queries if stop is None else queries[:, :, start - first : stop - first], keys)
         if relative is not None:
             logits = logits + relative(start, stop)
         if real is not None:
@@ -76,38 +92,39 @@ def attend(
     return outputs[0] if len(outputs) == 1 else ops.concatenate(outputs, axis=2)
 
 
-class RelativeTerm:
-    """Logits ``queries[i] . keys[j - i + T - 1]`` for blocks of queries ``i`` and all keys ``j``.
-
-    Parameters
-    ----------
-    queries
-        ``(B or 1, H, T, K)``.
-    keys
-        ``(H, K, 2 T - 1)``: column m belongs to distance ``m - (T - 1)``.
-    heads, length
-        H and T.
-    """
-
-    def __init__(self, queries: Any, keys: Any, heads: int, length: int) -> None:
-        self.queries, self.keys = queries, keys
-        self.heads, self.length = heads, length
-
-    def __call__(self, start: int, stop: int) -> Any:
-        # queries start..stop-1 meet distances 1-stop .. T-1-start only
-        first = self.length - stop
-        logits = ops.matmul(self.queries[:, :, start:stop], self.keys[:, :, first : 2 * self.length - 1 - start])
-        return relative_shift(logits, self.heads, stop - start, self.length)
+def _pays_in_loop(queries: Any, keys: Any, dropout: Any) -> bool:
+    """Whether a compiled loop over heads and blocks is faster: with logits that do not fit into a processor's cache."""
+    if keras.backend.backend() not in ("jax", "tensorflow") or dropout is not None or not _loops.on_processor():
+        return False
+    entries = queries.shape[1], queries.shape[2], keys.shape[2]
+    return None not in entries and math.prod(entries) > LOGITS_IN_CACHE
 
 
-def relative_shift(logits: Any, heads: int, rows: int, length: int) -> Any:
-    """Move column ``j - i + rows - 1`` of row ``i`` to column ``j``.
+def _in_loop(queries: Any, keys: Any, values: Any, first: int, relative: RelativeTerm | None, real: Any) -> Any:
+    """Attention of one block of one head's queries after the other; queries are from position ``first`` on."""
+    heads, count = queries.shape[1], queries.shape[2]
+    blocks = -(-count // QUERY_BLOCK)
+    rows = -(-count // blocks)
+    queries = filled_up(queries, blocks * rows)
+    keys = ops.transpose(keys, (0, 1, 3, 2))
+    relative = None if relative is None else relative.filled_up(blocks * rows)
+    columns = None if real is None else ops.expand_dims(real, 1)
+    if real is not None:  # of the queries
+        real = filled_up(ops.expand_dims(real[:, first : first + count], (1, 3)), blocks * rows)[:, 0]
 
-    ``(B, heads, rows, length + rows - 1) -> (B, heads, rows, length)``. Dropping the first ``rows - 1`` of the
-    flattened entries and reading rows that are one shorter slides each row by one against the one before: no gather.
-    """
-    if rows == 1:
-        return logits
-    width = length + rows - 1
-    flat = ops.reshape(logits, (-1, heads, rows * width))[:, :, rows - 1 : rows * width - 1]
-    return ops.reshape(flat, (-1, heads, rows, width - 1))[:, :, :, :length]
+    def one(place: Any) -> Any:
+        head, begin = place[0], place[1]
+        logits = ops.matmul(block_of(queries, head, begin, rows), ops.take(keys, head, axis=1))
+        if relative is not None:
+            logits = logits + relative.of_block(head, begin, rows)
+        if real is not None:
+            there = ops.slice(real, (0, begin, 0), (ops.shape(real)[0], rows, 1))
+            logits = ops.where(ops.logical_and(there, columns), ops.cast(logits, "float32"), FORBIDDEN)
+        weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), values.dtype)
+        return ops.matmul(weights, ops.take(values, head, axis=1))
+
+    places = np.stack(np.meshgrid(range(heads), range(0, blocks * rows, rows), indexing="ij"), -1).reshape(-1, 2)
+    found = _loops.one_by_one(one, places.astype(np.int32))  # (heads * blocks, B, rows, V)
+    found = ops.reshape(found, (heads, blocks, -1, rows, values.shape[-1]))
+    found = ops.reshape(ops.transpose(found, (2, 0, 1, 3, 4)), (-1, heads, blocks * rows, values.shape[-1]))
+    return found if blocks * rows == count else found[:, :, :count]

@@ -5,16 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from crested_like._checks import fraction, int_at_least, one_of, positive_int
 from crested_like.layers import positions
-from crested_like.layers._blocked import RelativeTerm, attend, merge_heads, split_heads
+from crested_like.layers._blocked import attend, merge_heads, split_heads
 from crested_like.layers._initializers import fresh
 from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
+from crested_like.layers._relative import RelativeTerm, RunsTerm
+from crested_like.layers._stand_in import StandIn
 
 BASES = ("central_mask", "enformer")
+#: Distinct features of distances, up to which the relative term is made from one column each.
+MOST_RUNS = 64
+#: Backends on which that was measured to be faster than the product with all distances.
+RUNS_PAY_ON = ("torch",)
 
 
 @serializable("MultiheadAttention", formerly=("crested>MultiheadAttention", "MultiheadAttention"))
@@ -137,6 +144,8 @@ class MultiheadAttention(WithProjections):
         self._embedding_layer.build((None, length, value_width))
         if self.num_position_features:
             self._position_table = self._features(length)
+            self._distinct, runs = np.unique(self._position_table, axis=0, return_inverse=True)
+            self._runs = runs.reshape(-1).astype(np.int64)
             self._r_k_layer = self._dense("r_k_layer", key_width, dtype="float32")
             self._r_k_layer.build((None, self.num_position_features))
             self._position_dropout = keras.layers.Dropout(self.position_dropout, dtype="float32")
@@ -184,22 +193,38 @@ class MultiheadAttention(WithProjections):
         return (*input_shape[:-1], self.output_size)
 
     def call(self, x: Any, training: bool | None = None) -> Any:
-        queries = split_heads(self._q_layer(x), self._length, self.heads)
+        return self.at(x, (0, self._length), training)
+
+    def at(self, x: Any, span: tuple[int, int], training: bool | None = None) -> Any:
+        """Outputs at the positions of a half-open span alone: ``(B, T, C) -> (B, last - first, output_size)``.
+
+        Projections wider than 1 are made of all positions first.
+        """
+        first, last = span
+        count = last - first
+        if count == self._length:
+            queries = self._q_layer(x)
+        elif self.qkv_width == 1:
+            queries = self._q_layer(x[:, first:last])
+        else:
+            queries = self._q_layer(x)[:, first:last]
+        queries = split_heads(queries, count, self.heads)
         if self.scale_queries:
             queries = queries * self.key_size**-0.5
-        relative = self._relative_term(queries, training) if self.num_position_features else None
         out = attend(
             queries + ops.cast(self.content_bias, queries.dtype),
             split_heads(self._k_layer(x), self._length, self.heads),
             split_heads(self._v_layer(x), self._length, self.heads),
             self._length,
-            relative=relative,
+            span=span,
+            relative=self._relative_term(queries, span, training) if self.num_position_features else None,
             dropout=(lambda weights: self._attention_dropout(weights, training=training)) if training else None,
         )
-        return self._embedding_layer(merge_heads(out, self._length, self.heads * self.value_size))
+        return self._embedding_layer(merge_heads(out, count, self.heads * self.value_size))
 
-    def _relative_term(self, queries: Any, training: bool | None) -> RelativeTerm:
-        features = ops.convert_to_tensor(self._position_table, dtype="float32")
+    def _relative_term(self, queries: Any, span: tuple[int, int], training: bool | None) -> RelativeTerm | RunsTerm:
+        in_runs = not training and len(self._distinct) <= MOST_RUNS and keras.backend.backend() in RUNS_PAY_ON
+        features = ops.convert_to_tensor(self._distinct if in_runs else self._position_table, dtype="float32")
         features = self._position_dropout(features, training=training)
         keys = ops.cast(self._r_k_layer(features), queries.dtype)
         keys = ops.reshape(keys, (-1, self.heads, self.key_size))
@@ -207,9 +232,12 @@ class MultiheadAttention(WithProjections):
         queries = (
             queries + bias
             if self.content_position_bias
-            else ops.broadcast_to(bias, (1, self.heads, self._length, self.key_size))
+            else ops.broadcast_to(bias, (1, self.heads, span[1] - span[0], self.key_size))
         )
-        return RelativeTerm(queries, ops.transpose(keys, (1, 2, 0)), self.heads, self._length)
+        keys = ops.transpose(keys, (1, 2, 0))
+        if in_runs:
+            return RunsTerm(queries, keys, self._runs, span[0])
+        return RelativeTerm(queries, keys, self.heads, self._length, span[0])
 
     def get_config(self) -> dict:
         return {
@@ -266,3 +294,35 @@ def _from_crested(config: dict) -> dict:
         multiple = 2 * len(functions)
         config["num_position_features"] = config["value_size"] // multiple * multiple
     return config
+
+
+@serializable("SomeAttention")
+class SomeAttention(StandIn):
+    """Attention of some positions to all: ``(B, T, C) -> (B, last - first, output_size)``.
+
+    Parameters
+    ----------
+    layer
+        The attention, one that :meth:`fits`.
+    first, last
+        Positions that are wanted, as a half-open span.
+    """
+
+    def __init__(self, layer: MultiheadAttention, first: int, last: int, **kwargs: Any) -> None:
+        super().__init__(layer, **kwargs)
+        self.first = int_at_least("first", first, 0)
+        self.last = positive_int("last", last)
+
+    @staticmethod
+    def fits(layer: Any) -> bool:
+        """Whether a layer can be asked for some positions."""
+        return isinstance(layer, MultiheadAttention)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.last - self.first, self.layer.output_size)
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        return self.layer.at(x, (self.first, self.last), training)
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "first": self.first, "last": self.last}

@@ -1,7 +1,8 @@
-"""Pooling whose weights are learned."""
+"""Pooling whose weights are learned, and pooling without a window."""
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 
 from crested_like._checks import positive_int
 from crested_like.layers._register import serializable
+from crested_like.layers._stand_in import StandIn
 
 
 @serializable("AttentionPool1D", formerly=("crested>AttentionPool1D", "AttentionPool1D"))
@@ -84,3 +86,27 @@ class AttentionPool1D(keras.layers.Layer):
         """Make the layer from its config; three keys of CREsted's files, which never had an effect, are dropped."""
         without_effect = {"strides", "padding", "data_format"}
         return cls(**{key: value for key, value in config.items() if key not in without_effect})
+
+
+@serializable("SlicedMaxPool1D")
+class SlicedMaxPool1D(StandIn):
+    """Max pooling over windows side by side, as the maximum of slices: ``(B, L, C) -> (B, L / pool_size, C)``.
+
+    Backends that keep positions in the last axis need no change of layout for it.
+    """
+
+    @staticmethod
+    def fits(layer: Any) -> bool:
+        """Whether a layer is a max pooling whose windows neither overlap nor reach beyond the end."""
+        return (
+            type(layer) is keras.layers.MaxPooling1D
+            and layer.strides == layer.pool_size
+            and layer.data_format == "channels_last"
+            and layer.input.shape[1] is not None
+            and layer.input.shape[1] % layer.pool_size[0] == 0
+        )
+
+    def call(self, x: Any) -> Any:
+        size = self.layer.pool_size[0]
+        windows = ops.reshape(x, (-1, x.shape[1] // size, size, x.shape[-1]))
+        return reduce(ops.maximum, [windows[:, :, i] for i in range(size)])

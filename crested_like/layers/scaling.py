@@ -1,4 +1,4 @@
-"""A learned factor for every channel."""
+"""A factor for every channel, learned or known."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from crested_like.layers._register import serializable
+from crested_like.layers._stand_in import StandIn
 
 
 @serializable("ChannelScale")
@@ -38,3 +39,37 @@ class ChannelScale(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "initializer": keras.initializers.serialize(self.initializer)}
+
+
+@serializable("ChannelAffine")
+class ChannelAffine(StandIn):
+    """A batch normalisation as in inference, in one pass over the data: ``(..., C) -> (..., C)``.
+
+    Statistics at rest make it a factor and a summand for every channel: ``gamma / sqrt(variance + epsilon)``, and
+    ``beta`` less the mean times that.
+    """
+
+    @staticmethod
+    def fits(layer: Any) -> bool:
+        """Whether a layer is a batch normalisation over the last axis."""
+        return type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, len(layer.input.shape) - 1)
+
+    def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        norm = self.layer
+        mean, variance = (ops.cast(value, "float32") for value in (norm.moving_mean, norm.moving_variance))
+        factor = ops.rsqrt(variance + norm.epsilon)
+        if norm.scale:
+            factor = factor * ops.cast(norm.gamma, "float32")
+        summand = -mean * factor
+        if norm.center:
+            summand = summand + ops.cast(norm.beta, "float32")
+        return times_plus(x, ops.cast(factor, x.dtype), ops.cast(summand, x.dtype))
+
+
+def times_plus(x: Any, factor: Any, summand: Any) -> Any:
+    """``factor x + summand``; PyTorch, which compiles nothing, in one pass."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.addcmul(summand, x, factor)
+    return x * factor + summand

@@ -20,6 +20,7 @@ _HOMES = {
     "Phase": "finetuning._finetune",
     "Run": "training._fit",
     "ablate": "design._ablate",
+    "accelerate": "rewriting._accelerate",
     "add_lora": "finetuning._lora",
     "blocks": "finetuning._freeze",
     "finetune": "finetuning._finetune",

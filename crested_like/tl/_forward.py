@@ -11,31 +11,33 @@ from numpy.typing import NDArray
 
 from crested_like import _graph
 
+#: A batch ``(B, L, 4)``, or one of each input of a model that has several.
+Batch = NDArray[np.float32] | list[NDArray[np.float32]]
 
-def forward(model: keras.Model, batch: NDArray[np.float32]) -> NDArray:
-    """Outputs of a model with one input and one output, as a NumPy array: ``(B, L, 4)`` in."""
+
+def forward(model: keras.Model, batch: Batch) -> NDArray:
+    """Output of a model that has one, as a NumPy array."""
+    return forward_all(model, batch)[0]
+
+
+def forward_all(model: keras.Model, batch: Batch) -> list[NDArray]:
+    """All outputs of a model, as NumPy arrays."""
     compute = _step_by_step if keras.backend.backend() == "torch" and _is_its_graph(model) else _at_once
-    return np.asarray(keras.ops.convert_to_numpy(compute(model, batch)))
+    return [np.asarray(keras.ops.convert_to_numpy(y)) for y in compute(model, batch)]
 
 
-def _at_once(model: keras.Model, batch: NDArray[np.float32]) -> Any:
+def _at_once(model: keras.Model, batch: Batch) -> list[Any]:
     """Keras' own way: the backend compiles the graph and frees what is no longer needed."""
-    return model.predict_on_batch(batch)
+    return keras.tree.flatten(model.predict_on_batch(batch))
 
 
-def _step_by_step(model: keras.Model, batch: NDArray[np.float32]) -> Any:
+def _step_by_step(model: keras.Model, batch: Batch) -> list[Any]:
     """For PyTorch, where Keras calls layer after layer and keeps every tensor to the end: let go of them in time."""
     import torch
 
-    order = list(_graph.steps(model.inputs, model.outputs))
-    last = {id(tensor): number for number, step in enumerate(order) for tensor in step.inputs}
-    last |= {id(tensor): len(order) for tensor in model.outputs}
+    given = [keras.ops.convert_to_tensor(one) for one in (batch if isinstance(batch, list) else [batch])]
     with torch.inference_mode():
-        values = {id(model.inputs[0]): keras.ops.convert_to_tensor(batch)}
-        for number, step in enumerate(order):
-            values |= step.compute(values)
-            values = {key: value for key, value in values.items() if last.get(key, -1) > number}
-        return values[id(model.outputs[0])]
+        return _graph.computed(model.inputs, model.outputs, given)
 
 
 def _is_its_graph(model: keras.Model) -> bool:

@@ -9,6 +9,7 @@ import keras
 
 from crested_like import _graph
 from crested_like._memory import free_bytes
+from crested_like.layers import Blockwise
 
 #: Activations may take this part of the free memory.
 SHARE = 0.25
@@ -21,7 +22,8 @@ LARGEST_BATCH = 64
 def activation_bytes(model: keras.Model) -> int:
     """Memory that one window's activations take at their peak, in bytes, as the graph is computed step by step.
 
-    A tensor counts from the step that makes it to the last step that reads it.
+    A tensor counts from the step that makes it to the last step that reads it, and the largest block of a layer that
+    computes one after the other while that layer is at work.
     """
     order = list(_graph.steps(model.inputs, model.outputs))
     last_use = {id(tensor): i for i, step in enumerate(order) for tensor in step.inputs}
@@ -32,7 +34,8 @@ def activation_bytes(model: keras.Model) -> int:
         made = {id(tensor): _bytes(tensor) for tensor in step.outputs}
         total += sum(size for key, size in made.items() if key not in live)
         live.update(made)
-        peak = max(peak, total)
+        inside = activation_bytes(step.layer.network) if isinstance(step.layer, Blockwise) else 0
+        peak = max(peak, total + inside)
         for key in {id(tensor) for tensor in (*step.inputs, *step.outputs)}:
             if key in live and last_use.get(key, -1) <= i:
                 total -= live.pop(key)

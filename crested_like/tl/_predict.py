@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from crested_like.tl._heads import check_head, reduced
 from crested_like.tl._inputs import windows_of
 from crested_like.tl._stream import collect
 from crested_like.tl._tokens import encoder
+from crested_like.tl.rewriting._accelerate import fast_form
+from crested_like.tl.rewriting._reuse import Reuse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +42,7 @@ def predict(
     rc: bool = False,
     shifts: Sequence[int] = (0,),
     unstranded: bool = False,
+    accelerate: bool = True,
     progress: bool | None = None,
 ) -> NDArray[np.float32] | dict[str, NDArray[np.float32]]:
     """Predict coverage, or whatever a model's outputs are, for sequences or regions.
@@ -69,6 +73,9 @@ def predict(
         reverse complement, and vacated positions are N.
     unstranded
         Say that no track has a strand, so that ``rc`` needs no strand pairs.
+    accelerate
+        Compute the network in a form that needs less work and gives the same numbers up to rounding (see
+        :func:`~crested_like.tl.accelerate`); False computes it as it is.
     progress
         Show a progress bar; by default only for several batches in a terminal.
 
@@ -103,7 +110,8 @@ def predict(
             f"tracks= needs one head, and the model has {', '.join(map(repr, heads))}: pick one with head=."
         )
     predictors = {
-        name: Predictor(models, name, tracks=tracks, rc=rc, shifts=shifts, unstranded=unstranded) for name in heads
+        name: Predictor(models, name, tracks=tracks, rc=rc, shifts=shifts, unstranded=unstranded, accelerate=accelerate)
+        for name in heads
     }
     windows = windows_of(input, next(iter(predictors.values())).geometry.input_length, genome)
     results = {
@@ -137,7 +145,7 @@ class Predictor:
         One or several models of the same geometry; the mean is taken.
     head
         Name of the output, the same in each.
-    tracks, rc, shifts, unstranded
+    tracks, rc, shifts, unstranded, accelerate
         As for :func:`predict`.
     """
 
@@ -150,6 +158,7 @@ class Predictor:
         rc: bool = False,
         shifts: Sequence[int] = (0,),
         unstranded: bool = False,
+        accelerate: bool = True,
     ) -> None:
         self.geometry, *others = (geometry(model, head) for model in models)
         if any(other != self.geometry for other in others):
@@ -175,6 +184,8 @@ class Predictor:
         }
         self.parts = [reduced(model, head, computed) for model in models]
         self._encoders = [encoder(model) for model in models]
+        self._accelerate = accelerate
+        self._reuse: dict[tuple, Reuse] | None = None
 
     @cached_property
     def table(self) -> pd.DataFrame | None:
@@ -199,17 +210,35 @@ class Predictor:
         total = np.float32(0)
         for reverse, shift in self.views:
             x = shift_one_hot(reverse_complement_one_hot(batch) if reverse else batch, shift)
-            for (model, rest), encode in zip(self.parts, self._encoders, strict=True):
-                y = forward(model, encode(x))
+            for number, (_, rest) in enumerate(self.parts):
+                y = self._output(number, (reverse, shift), x)
                 y = _columns(_columns(y, rest), self._order[reverse])
                 total = total + (y[:, ::-1] if reverse and y.ndim == 3 else y)
         count = len(self.views) * len(self.parts)
         return total if count == 1 else total / np.float32(count)
 
+    def _output(self, number: int, view: tuple[bool, int], x: NDArray[np.float32]) -> NDArray:
+        model, encode = self.parts[number][0], self._encoders[number]
+        if self._reuse is None:
+            return forward(self._computed(model), encode(x))
+        return self._reuse.setdefault((number, *view), Reuse(model))(encode(x))
+
+    def _computed(self, model: keras.Model) -> keras.Model:
+        return fast_form(model) if self._accelerate else model
+
+    @contextmanager
+    def reusing(self) -> Iterator[None]:
+        """Within it, what a sequence has in common with one before it is not computed again."""
+        self._reuse = {} if self._accelerate else None
+        try:
+            yield
+        finally:
+            self._reuse = None
+
     @property
     def models(self) -> list[keras.Model]:
         """The networks that are computed."""
-        return [model for model, _ in self.parts]
+        return [self._computed(model) for model, _ in self.parts]
 
 
 def _columns(values: NDArray, chosen: NDArray[np.intp] | None) -> NDArray:

@@ -28,7 +28,7 @@ COLUMNS = {
     "size": ("Download", lambda card: card.size or ""),
     "format": ("File", lambda card: FORMATS.get(card.format, card.format)),
     "license": ("Licence of the weights", lambda card: card.license or ""),
-    "paper": ("Paper", lambda card: reference(card.citation)),
+    "paper": ("Paper", lambda card: reference(card.citation) or ""),
 }
 
 FORMATS = {

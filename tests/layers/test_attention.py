@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from crested_like.layers import MultiheadAttention, _blocked, positions
+from crested_like.layers import MultiheadAttention, _blocked, _relative, positions
 
 BACKEND = keras.backend.backend()
 SMALL = {"heads": 2, "key_size": 4, "value_size": 3, "num_position_features": 6}
@@ -142,7 +142,7 @@ def test_one_position_is_a_projection(rng, check_layer):
 def test_relative_shift_is_a_gather(rng):
     for rows, length in [(1, 5), (3, 5), (5, 5), (4, 9)]:
         logits = rng.normal(size=(2, 3, rows, length + rows - 1)).astype("float32")
-        got = ops.convert_to_numpy(_blocked.relative_shift(ops.convert_to_tensor(logits), 3, rows, length))
+        got = ops.convert_to_numpy(_relative.relative_shift(ops.convert_to_tensor(logits), 3, rows, length))
         index = np.arange(length)[None] - np.arange(rows)[:, None] + rows - 1
         want = np.take_along_axis(logits, np.broadcast_to(index, (2, 3, rows, length)), axis=3)
         assert np.array_equal(got, want)

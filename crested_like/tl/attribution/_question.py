@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from crested_like._checks import positive_int
 from crested_like.genome import reverse_complement_one_hot
-from crested_like.tl._forward import forward
 from crested_like.tl._heads import reduced
 from crested_like.tl._inputs import RegionWindows, Windows
 from crested_like.tl._memory import LARGEST_BATCH, batch_size_for
@@ -22,6 +21,7 @@ from crested_like.tl._tokens import encoder
 from crested_like.tl.attribution._gradients import check_differentiable, gradients
 from crested_like.tl.readout._bound import BoundReadout
 from crested_like.tl.readout._readout import Readout
+from crested_like.tl.rewriting._reuse import Reuse
 
 #: Rows ``start`` to ``stop - 1`` of what is to be predicted: ``(stop - start, L, 4)``.
 Rows = Callable[[int, int], NDArray[np.float32]]
@@ -91,21 +91,25 @@ class Question:
         """The readout of some sequences, ``(count,)``."""
         size = min(self._batch_size or batch_size_for(self.networks, LARGEST_BATCH), count)
         found = np.empty(count)
+        reuse: dict[tuple[bool, int], Reuse] = {}
         for start in range(0, count, size):
             stop = min(start + size, count)
             batch = rows(start, stop)
             if stop - start < size:  # a batch of another size would be compiled anew
                 batch = np.concatenate([batch, np.repeat(batch[-1:], size - (stop - start), axis=0)])
-            found[start:stop] = self._values(batch, bound)[: stop - start]
+            found[start:stop] = self._values(batch, bound, reuse)[: stop - start]
         return found
 
-    def _values(self, batch: NDArray[np.float32], bound: BoundReadout) -> NDArray[np.float64]:
+    def _values(
+        self, batch: NDArray[np.float32], bound: BoundReadout, reuse: dict[tuple[bool, int], Reuse]
+    ) -> NDArray[np.float64]:
         total = np.zeros(len(batch))
         views = self._views(bound)
         for reverse, view in views:
             x = reverse_complement_one_hot(batch) if reverse else batch
-            for network in self._networks:
-                y = forward(network.model, network.encode(x))
+            for number, network in enumerate(self._networks):
+                compute = reuse.setdefault((reverse, number), Reuse(network.model))
+                y = compute(network.encode(x))
                 total += view.of_array(y[..., network.columns_of(view)])
         return total / (len(views) * len(self._networks))
 

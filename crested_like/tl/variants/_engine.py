@@ -25,9 +25,8 @@ def score_unit(
     last_use = {stretch: number for number, stretches in wanted.items() for stretch in stretches}
     known: dict[Stretch, Prediction] = {}
     waiting = 0
-    for stretches, predictions in _predicted(
-        plan, list(dict.fromkeys(s for w in wanted.values() for s in w)), batch_size
-    ):
+    sequences = list(dict.fromkeys(stretch for stretches in wanted.values() for stretch in stretches))
+    for stretches, predictions in _predicted(plan, sequences, batch_size):
         known.update(zip(stretches, predictions, strict=True))
         while waiting < len(unit) and all(stretch in known for stretch in wanted[waiting]):
             job, rows = unit[waiting]
@@ -54,9 +53,10 @@ def _alleles(plan: Plan, job: Job, known: dict[Stretch, Prediction]) -> tuple[Pr
 def _predicted(plan: Plan, stretches: list[Stretch], batch_size: int) -> Iterator[tuple[list[Stretch], Prediction]]:
     """Predict sequences batch by batch; the last batch is filled up, so that a backend compiles once."""
     length = plan.predictor.geometry.input_length
-    for start in range(0, len(stretches), batch_size):
-        part = stretches[start : start + batch_size]
-        batch = np.zeros((batch_size, length, 4), np.float32)
-        for i, stretch in enumerate(part):
-            batch[i] = one_hot(stretch.letters(plan.genome, length))
-        yield part, plan.coverage(plan.predictor(batch))[: len(part)]
+    with plan.predictor.reusing():  # alleles differ in a few bases
+        for start in range(0, len(stretches), batch_size):
+            part = stretches[start : start + batch_size]
+            batch = np.zeros((batch_size, length, 4), np.float32)
+            for i, stretch in enumerate(part):
+                batch[i] = one_hot(stretch.letters(plan.genome, length))
+            yield part, plan.coverage(plan.predictor(batch))[: len(part)]
