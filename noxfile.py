@@ -213,7 +213,7 @@ def benchmarks(session: nox.Session) -> None:
     session.run("python", "benchmarks/convert_checkpoint.py", env={"KERAS_BACKEND": "jax"})
     session.run("python", "benchmarks/convert_dataset.py")
     agreement = str(BENCHMARKS / "agreement.json")
-    session.run("python", "benchmarks/borzoi_window.py")
+    session.run("python", "benchmarks/one_window.py")
     session.run("python", "benchmarks/segmentation_windows.py")
     session.run("python", "benchmarks/borzoi_attribution.py")
     session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)

@@ -9,6 +9,7 @@ import platform
 import re
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,32 @@ def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
     if done.returncode:
         return {"error": _cause(done.stderr) or f"ended with {done.returncode}"}
     return json.loads(out.read_text())
+
+
+#: Side of the matrices that measure what a machine can do.
+SIDE = 4_096
+
+
+def peak_gflops(threads: int) -> float:
+    """Rate of a large float32 matrix product in NumPy just now, the best of three in a fresh process."""
+    code = (
+        "import numpy as np, time\n"
+        f"a = np.random.default_rng(0).random(({SIDE}, {SIDE}), dtype='float32')\n"
+        "seconds = []\n"
+        "for _ in range(4):\n"
+        "    start = time.perf_counter(); a @ a; seconds.append(time.perf_counter() - start)\n"
+        f"print(2 * {SIDE}**3 / min(seconds[1:]) / 1e9)\n"
+    )
+    processors = sorted(os.sched_getaffinity(0))[:threads]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, processors),
+    )
+    return float(done.stdout)
 
 
 def _cause(stderr: str) -> str:

@@ -16,7 +16,6 @@ import argparse
 import datetime
 import importlib.util
 import json
-import math
 import os
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any
 import measuring
 import numpy as np
 import windows
+from multiply_adds import multiply_adds
 
 #: Bases of the published inputs.
 MODELS = {"segment_nt": 30_000, "segment_enformer": 196_608, "segment_borzoi": 524_288}
@@ -60,32 +60,6 @@ def window_of(model: str, sequence: str, out: Path) -> None:
         "versions": measuring.installed("keras", *measuring.PACKAGES[keras.backend.backend()]),
     }
     out.write_text(json.dumps(found))
-
-
-def multiply_adds(model: Any) -> int:
-    """Multiply-adds of the direct algorithm for one window: every kernel at every position, and attention."""
-    return sum(_of_layer(layer) for layer in model.layers)
-
-
-def _of_layer(layer: Any) -> int:
-    from crested_like import layers
-
-    kernels = {weight.path: weight for weight in layer.weights if len(weight.shape) >= 2}
-    if isinstance(layer, layers.TokenEmbedding | layers.LearnedPositions) or not kernels:
-        return 0
-    symbols = layer.input if isinstance(layer.input, list) else [layer.input]
-    if isinstance(layer, layers.SelfAttention | layers.MultiheadAttention):
-        tokens = symbols[0].shape[1]
-        value_size = getattr(layer, "value_size", layer.key_size)
-        relative = isinstance(layer, layers.MultiheadAttention)
-        total = tokens**2 * layer.heads * (layer.key_size * (1 + relative) + value_size)
-        for path, weight in kernels.items():
-            if path.endswith("kernel"):
-                rows = 2 * tokens - 1 if "r_k_layer" in path else tokens
-                total += rows * math.prod(weight.shape)
-        return total
-    positions = max(symbols[0].shape[1], layer.output.shape[1])
-    return sum(positions * math.prod(weight.shape) for weight in kernels.values())
 
 
 def matrix_product(out: Path) -> None:

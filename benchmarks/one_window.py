@@ -1,0 +1,306 @@
+"""Seconds and peak memory of one full-length window on the CPU: each backend of this package, and its peers.
+
+Every contestant runs in fresh processes, one after the other, on the same number of processors: it builds the network
+with its published sizes and untrained weights, and predicts one window of human DNA twice, one window a batch, by the
+call that its documentation gives. The second run counts. Rounds over all contestants are repeated, so that a machine
+that is slower for a while is so for all of them; medians are reported, and beside each run the rate of a large matrix
+product in NumPy.
+
+    python benchmarks/one_window.py                              # all that is installed, one round
+    python benchmarks/one_window.py --runs 5                     # as the documentation's numbers are made
+    python benchmarks/one_window.py --model enformer --threads 4
+    python benchmarks/one_window.py --peers-python one/bin/python another/bin/python
+
+Writes ``docs/benchmarks/<model>_window.md``, ``.json`` and ``.svg``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import measuring
+import numpy as np
+import windows
+
+#: Input length and tracks of the head in use.
+MODELS = {
+    "borzoi": (524_288, 7_611),
+    "borzoi_prime": (524_288, 5_431),
+    "enformer": (196_608, 5_313),
+    "basenji2": (131_072, 5_313),
+}
+TITLES = {"borzoi": "Borzoi", "borzoi_prime": "Borzoi Prime", "enformer": "Enformer", "basenji2": "Basenji2"}
+OURS = "crested_like"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "benchmarks"
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A package on a backend."""
+
+    package: str
+    backend: str
+    models: tuple[str, ...] = tuple(MODELS)
+
+    def __str__(self) -> str:
+        return f"{self.package}/{self.backend}"
+
+
+CONTESTANTS = [
+    *(Contestant(OURS, backend) for backend in ("tensorflow", "jax", "torch", "openvino")),
+    *(Contestant("crested", backend, ("borzoi", "borzoi_prime", "enformer")) for backend in ("tensorflow", "torch")),
+    Contestant("borzoi-pytorch", "torch", ("borzoi", "borzoi_prime")),
+    Contestant("enformer-pytorch", "torch", ("enformer",)),
+    Contestant("multimolecule", "torch", ("basenji2", "enformer", "borzoi")),
+]
+BY_NAME = {str(contestant): contestant for contestant in CONTESTANTS}
+
+
+# --- in the process of a contestant ------------------------------------------------------------------------------
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def ours(model: str) -> Predict:
+    import crested_like
+
+    network = getattr(crested_like.tl.zoo, model)(heads={"human": MODELS[model][1]})
+    return lambda x: crested_like.tl.predict(x, network)
+
+
+def crested(model: str) -> Predict:
+    import crested
+
+    length, tracks = MODELS[model]
+    return getattr(crested.tl.zoo, model)(length, tracks).predict_on_batch
+
+
+def borzoi_pytorch(model: str) -> Predict:
+    import borzoi_pytorch
+    from borzoi_pytorch.config_borzoi import BorzoiConfig
+
+    if model == "borzoi_prime":
+        network = borzoi_pytorch.Prime(BorzoiConfig(bins_to_return=12_288))
+    else:
+        network = borzoi_pytorch.Borzoi(BorzoiConfig())
+    return without_gradients(network, lambda x: x.transpose(0, 2, 1))
+
+
+def enformer_pytorch(model: str) -> Predict:
+    from enformer_pytorch import Enformer
+
+    heads = {"human": MODELS[model][1]}
+    network = Enformer.from_hparams(dim=1536, depth=11, heads=8, output_heads=heads, target_length=896)
+    return without_gradients(network, lambda x: x, lambda y: y["human"])
+
+
+def multimolecule(model: str) -> Predict:
+    import multimolecule
+
+    name = {"basenji2": "Basenji", "enformer": "Enformer", "borzoi": "Borzoi"}[model]
+    config = getattr(multimolecule, f"{name}Config")()
+    network = getattr(multimolecule, f"{name}ForTokenPrediction")(config)
+    return without_gradients(network, lambda x: x.argmax(axis=-1), lambda y: y.logits)
+
+
+def without_gradients(network, given: Callable, found: Callable = lambda y: y) -> Predict:
+    """The prediction of a PyTorch module, from what it takes and out of what it gives."""
+    import torch
+
+    network.eval()
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return found(network(torch.from_numpy(np.ascontiguousarray(given(x))))).numpy()
+
+    return predict
+
+
+BUILDERS = {
+    OURS: ours,
+    "crested": crested,
+    "borzoi-pytorch": borzoi_pytorch,
+    "enformer-pytorch": enformer_pytorch,
+    "multimolecule": multimolecule,
+}
+
+
+def compete(contestant: Contestant, model: str, window: Path, out: Path) -> None:
+    """Run one contestant in this process and write what it took."""
+    x = np.load(window).astype(np.float32)[None]
+    found = {
+        **measuring.twice(lambda: BUILDERS[contestant.package](model), x),
+        "versions": measuring.installed(contestant.package, "keras", *measuring.PACKAGES[contestant.backend]),
+    }
+    out.write_text(json.dumps(found))
+
+
+# --- in the process that calls them one after the other ----------------------------------------------------------
+
+
+def interpreter(contestant: Contestant, candidates: list[str]) -> str | None:
+    """The first interpreter that has what a contestant needs."""
+    modules = [contestant.package.replace("-", "_"), contestant.backend]
+    code = f"import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in {modules}))"
+    return next((python for python in candidates if subprocess.run([python, "-c", code]).returncode == 0), None)
+
+
+def run(contestant: Contestant, python: str, given: argparse.Namespace, window: Path, out: Path) -> dict:
+    """What one contestant took, in a fresh process on its share of processors, and how fast the machine was then."""
+    command = [python, __file__, "--compete", str(contestant), "--model", given.model]
+    command += ["--window", str(window), "--out", str(out)]
+    rate = measuring.peak_gflops(given.threads)
+    return {**measuring.run(command, contestant.backend, given.threads, out), "machine_gflops": rate}
+
+
+def summary(runs: list[dict]) -> dict:
+    """Medians over the runs of one contestant; its error, if it has one."""
+    failed = [one for one in runs if "error" in one]
+    if failed:
+        return failed[0]
+    figures = ("seconds", "processor_seconds", "peak_gb", "machine_gflops")
+    found = {name: median(one[name] for one in runs) for name in figures}
+    spread = [min(one["seconds"] for one in runs), max(one["seconds"] for one in runs)]
+    return {**found, "spread": spread, "versions": runs[-1]["versions"]}
+
+
+def ratios(good: dict[str, dict]) -> str:
+    """Our fastest beside the fastest peer, and our leanest beside the leanest."""
+    mine = {name: row for name, row in good.items() if name.startswith(f"{OURS}/")}
+    peers = {name: row for name, row in good.items() if name not in mine}
+    if not mine or not peers:
+        return ""
+    fastest, lean = min(mine, key=lambda name: mine[name]["seconds"]), min(mine, key=lambda name: mine[name]["peak_gb"])
+    peer = min(peers, key=lambda name: peers[name]["seconds"])
+    thrifty = min(peers, key=lambda name: peers[name]["peak_gb"])
+    time = mine[fastest]["seconds"] / peers[peer]["seconds"]
+    memory = {name: mine[name]["peak_gb"] / peers[thrifty]["peak_gb"] for name in (fastest, lean)}
+    return (
+        f"On {fastest.split('/')[1]} it takes {time:.2f} of the time of the fastest peer ({peer}), and "
+        f"{memory[fastest]:.2f} of the memory of the leanest ({thrifty}); on {lean.split('/')[1]} {memory[lean]:.2f} "
+        "of that memory."
+    )
+
+
+def table(report: dict) -> str:
+    """The result as a page for the docs."""
+    model, facts = report["model"], report["machine"]
+    length, tracks = MODELS[model]
+    rows = {name: summary(runs) for name, runs in report["runs"].items()}
+    good = {name: row for name, row in rows.items() if "error" not in row}
+    versions: dict[str, str] = {}
+    for row in good.values():
+        versions.update(row["versions"])
+    count = max(len(runs) for runs in report["runs"].values())
+    lines = [
+        f"# One {TITLES[model]} window on the CPU",
+        "",
+        f"{length:,} bp of human DNA, {tracks:,} tracks, float32, one window a batch. Each contestant in fresh "
+        f"processes, in turns; median of {count} {'run' if count == 1 else 'runs'}, in brackets the least and the most, "
+        "and the highest resident memory of the process. The last column is the rate of a large matrix product in "
+        "NumPy just before.",
+        "",
+        "| package | backend | seconds | processor seconds | peak memory | machine |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for name, row in sorted(good.items(), key=lambda item: item[1]["seconds"]):
+        package, backend = name.split("/")
+        package = f"**{package}**" if package == OURS else package
+        low, high = row["spread"]
+        lines.append(
+            f"| {package} | {backend} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
+            f"{row['processor_seconds']:.1f} | {row['peak_gb']:.1f} GB | {row['machine_gflops']:.0f} GFLOP/s |"
+        )
+    lines += ["", *(f"{name}: {row['error']}." for name, row in rows.items() if "error" in row)]
+    lines += [
+        ratios(good),
+        "",
+        f"![Seconds and memory]({model}_window.svg)",
+        "",
+        "GPU: not measured.",
+        "",
+        measuring.machine_line(facts),
+        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
+        f"Measured on {report['date']} with `python benchmarks/one_window.py --model {model} --runs {count}`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def draw(report: dict, out: Path) -> None:
+    """Seconds against memory, a point a contestant."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name, runs in report["runs"].items():
+        row = summary(runs)
+        if "error" in row:
+            continue
+        mine = name.startswith(f"{OURS}/")
+        axes.plot(row["seconds"], row["peak_gb"], "o", color="C0" if mine else "0.5")
+        axes.annotate(name, (row["seconds"], row["peak_gb"]), xytext=(4, 4), textcoords="offset points", fontsize=8)
+    axes.set(xlabel="seconds", ylabel="peak memory, GB", xlim=(0, None), ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.2)
+    figure.savefig(out, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", choices=list(MODELS), default="borzoi")
+    parser.add_argument("--runs", type=int, default=1, help="rounds over all contestants; default: 1")
+    parser.add_argument("--only", nargs="+", choices=list(BY_NAME), help="contestants; default: all")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all processors")
+    parser.add_argument(
+        "--peers-python", nargs="+", default=[sys.executable], help="interpreters with the peers' packages"
+    )
+    parser.add_argument("--data", type=Path, help="folder with hg38_chr1_1mb; without it a random sequence is used")
+    parser.add_argument("--out", type=Path, help="JSON file; the page goes beside it. Contestants left out are kept")
+    parser.add_argument("--compete", help=argparse.SUPPRESS)
+    parser.add_argument("--window", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.compete:
+        compete(BY_NAME[given.compete], given.model, given.window, given.out)
+        return
+    out = given.out or DOCS / f"{given.model}_window.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    report = json.loads(out.read_text()) if out.exists() else {"model": given.model}
+    wanted = {}
+    for contestant in CONTESTANTS:
+        if given.model not in contestant.models or (given.only and str(contestant) not in given.only):
+            continue
+        python = interpreter(contestant, [sys.executable] if contestant.package == OURS else given.peers_python)
+        if python is None:
+            print(f"{contestant}: not installed, left out")
+        else:
+            wanted[contestant] = python
+    report["runs"] = {name: runs for name, runs in report.get("runs", {}).items() if name not in map(str, wanted)}
+    sequence, report["window"] = windows.real_window(MODELS[given.model][0], given.data)
+    with tempfile.TemporaryDirectory() as folder:
+        window, result = Path(folder) / "window.npy", Path(folder) / "result.json"
+        np.save(window, windows.one_hot(sequence))
+        for number in range(given.runs):
+            for contestant, python in wanted.items():
+                row = run(contestant, python, given, window, result)
+                report["runs"].setdefault(str(contestant), []).append(row)
+                print(f"{number + 1}/{given.runs} {contestant}: {row}", flush=True)
+    report["machine"] = measuring.machine(given.threads)
+    report["date"] = datetime.date.today().isoformat()
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    out.with_suffix(".md").write_text(table(report))
+    draw(report, out.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()
