@@ -202,11 +202,12 @@ def table(report: dict) -> str:
     for row in good.values():
         versions.update(row["versions"])
     count = max(len(runs) for runs in report["runs"].values())
+    rounds = "1 run" if count == 1 else f"{count} runs"
     lines = [
         f"# One {TITLES[model]} window on the CPU",
         "",
         f"{length:,} bp of human DNA, {tracks:,} tracks, float32, one window a batch. Each contestant in fresh "
-        f"processes, in turns; median of {count} {'run' if count == 1 else 'runs'}, in brackets the least and the most, "
+        f"processes, in turns; median of {rounds}, in brackets the least and the most, "
         "and the highest resident memory of the process. The last column is the rate of a large matrix product in "
         "NumPy just before.",
         "",
