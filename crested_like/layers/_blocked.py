@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from crested_like._device import on_processor
 from crested_like.layers import _attend_torch, _loops
 from crested_like.layers._relative import RelativeTerm, RunsTerm, block_of, filled_up
 
@@ -94,7 +95,7 @@ def attend(
 
 def _pays_in_loop(queries: Any, keys: Any, dropout: Any) -> bool:
     """Whether a compiled loop over heads and blocks is faster: with logits that do not fit into a processor's cache."""
-    if keras.backend.backend() not in ("jax", "tensorflow") or dropout is not None or not _loops.on_processor():
+    if keras.backend.backend() not in ("jax", "tensorflow") or dropout is not None or not on_processor():
         return False
     entries = queries.shape[1], queries.shape[2], keys.shape[2]
     return None not in entries and math.prod(entries) > LOGITS_IN_CACHE

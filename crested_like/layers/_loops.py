@@ -27,16 +27,3 @@ def one_by_one(function: Callable[[Any], Any], numbers: NDArray[np.int32]) -> An
         first = function(tf.constant(numbers[0]))
         return tf.map_fn(function, tf.constant(numbers), parallel_iterations=1, fn_output_signature=first.dtype)
     return ops.map(function, ops.convert_to_tensor(numbers))
-
-
-def on_processor() -> bool:
-    """Whether the backend computes without an accelerator."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return not tf.config.list_logical_devices("GPU")
-    return False

@@ -18,7 +18,7 @@ from crested_like.tl._channels import are_numbers, common_table
 from crested_like.tl._geometry import geometry, named_outputs
 from crested_like.tl._heads import check_head, reduced
 from crested_like.tl.rewriting._needed import only_needed
-from crested_like.tl.rewriting._passes import PASSES
+from crested_like.tl.rewriting._passes import PASSES, that_pay
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def accelerate(
     bins
         Output bins to compute: a ``range`` or a slice without steps, or ``(first, after the last)``; default all.
     passes
-        Names of the rewritings to make, in any order; default all that pay on the current backend:
+        Names of the rewritings to make, in any order; default all that pay on the current backend and device:
 
         - ``"needed"``: crops move towards the input as far as receptive fields allow.
         - ``"norms"``: batch normalisations become one factor and one summand.
@@ -121,7 +121,7 @@ def fast_form(model: keras.Model) -> keras.Model:
 
 def _checked_passes(passes: Iterable[str] | None) -> list[str]:
     if passes is None:
-        return [name for name, known in PASSES.items() if keras.backend.backend() in known.pays_on]
+        return that_pay()
     wanted = [passes] if isinstance(passes, str) else list(passes)
     unknown = [name for name in wanted if name not in PASSES]
     if unknown:

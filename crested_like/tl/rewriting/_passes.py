@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from crested_like import layers
+from crested_like._device import on_processor
 from crested_like.layers._stand_in import StandIn
 from crested_like.tl.rewriting._blocks import in_blocks
 from crested_like.tl.rewriting._needed import only_needed
@@ -22,7 +23,9 @@ class Pass:
     rewrite: Callable[[keras.Model], keras.Model | None]
     """Makes a new model that shares the layers of the one given, or None where there is nothing to do."""
     pays_on: frozenset[str]
-    """Backends on which it was measured to make a prediction faster or smaller."""
+    """Backends on which it was measured to make a prediction on a processor faster or smaller."""
+    pays_on_accelerators: bool = False
+    """Whether it does so on any other device."""
 
 
 def standing_in(kind: type[StandIn]) -> Callable[[keras.Model], keras.Model | None]:
@@ -44,12 +47,20 @@ def standing_in(kind: type[StandIn]) -> Callable[[keras.Model], keras.Model | No
     return swap
 
 
+def that_pay() -> list[str]:
+    """Names of the rewritings that pay where the backend computes now."""
+    backend, processor = keras.backend.backend(), on_processor()
+    return [
+        name for name, known in PASSES.items() if backend in known.pays_on and (processor or known.pays_on_accelerators)
+    ]
+
+
 _COMPILED = {"tensorflow", "jax"}
 _ALL = {*_COMPILED, "torch"}
 
 #: Rewritings by name, in the order in which they are made.
 PASSES = {
-    "needed": Pass(only_needed, frozenset({*_ALL, "openvino"})),
+    "needed": Pass(only_needed, frozenset({*_ALL, "openvino"}), pays_on_accelerators=True),
     "norms": Pass(standing_in(layers.ChannelAffine), frozenset({"torch"})),
     "pooling": Pass(standing_in(layers.SlicedMaxPool1D), frozenset(_ALL)),
     "cook_toom": Pass(standing_in(layers.CookToomConv1D), frozenset(_ALL)),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crested_like.layers import Blockwise, SomeAttention
-from crested_like.tl.rewriting import _blocks
+from crested_like.tl.rewriting import _blocks, _passes
 from crested_like.tl.rewriting._needed import only_needed
 from crested_like.tl.rewriting._passes import PASSES
 
@@ -61,3 +61,10 @@ def test_the_last_attention_has_the_queries_of_kept_bins_alone(model):
     some = [layer for layer in only_needed(model, (3, 5)).layers if isinstance(layer, SomeAttention)]
     assert len(some) == 1
     assert some[0].last - some[0].first <= 6
+
+
+def test_on_an_accelerator_only_what_is_never_needed_is_left_out(monkeypatch):
+    monkeypatch.setattr(_passes, "on_processor", lambda: False)
+    assert _passes.that_pay() == ["needed"]
+    monkeypatch.setattr(_passes, "on_processor", lambda: True)
+    assert "needed" in _passes.that_pay()
