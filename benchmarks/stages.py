@@ -45,7 +45,7 @@ def cut(model: Any) -> list[tuple[str, Any]]:
     import keras
 
     from crested_like import _graph
-    from crested_like.tl.trunks._rebuild import replayed
+    from crested_like.tl.rewriting._rebuild import replayed
 
     order = list(_graph.steps(model.inputs, model.outputs))
     names: list[str] = []

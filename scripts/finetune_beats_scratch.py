@@ -31,7 +31,7 @@ import pandas as pd
 
 import crested_like as crested
 from crested_like import tl
-from crested_like.tl.trunks._rebuild import rebuilt
+from crested_like.tl.rewriting._rebuild import rebuilt
 
 BASE = "borzoi_mini_human"
 #: Peak learning rates to choose from.

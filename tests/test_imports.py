@@ -248,6 +248,7 @@ ROOMS = (
     "tl.training",
     "tl.finetuning",
     "tl",
+    "kernels",
     "layers",
     "genome",
     "datasets",
@@ -265,13 +266,14 @@ SUPPORT = {
 }
 #: Room -> rooms and root modules it may import, besides itself.
 ALLOWED = {
-    "layers": BASE,
+    "kernels": set(),
+    "layers": {*BASE, "_graph", "kernels"},
     "tl.zoo": {*BASE, "_backend", "layers"},
     "genome": {*BASE, "_atomic"},
     "pl": {*BASE, "_atomic", "_tracks", "genome"},
     "datasets": {*BASE, "_atomic", "_hdf5", "_tensorflow_bytes", "_tracks", "_unfinished", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
-    "tl": {*SUPPORT, "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
+    "tl": {*SUPPORT, "kernels", "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
     "tl.trunks": {*SUPPORT, "layers", "tl", "tl.zoo", "checkpoints"},
     "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "genome", "datasets", "checkpoints", "registry"},
     "tl.finetuning": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "tl.training", "datasets", "checkpoints"},

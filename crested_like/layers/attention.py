@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from crested_like._checks import fraction, int_at_least, one_of, positive_int
+from crested_like.kernels.attention import attend, merge_heads, split_heads
+from crested_like.kernels.relative import RelativeTerm, RunsTerm
 from crested_like.layers import positions
-from crested_like.layers._blocked import attend, merge_heads, split_heads
 from crested_like.layers._initializers import fresh
 from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
-from crested_like.layers._relative import RelativeTerm, RunsTerm
 from crested_like.layers._stand_in import StandIn
 
 BASES = ("central_mask", "enformer")

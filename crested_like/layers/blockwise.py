@@ -11,7 +11,7 @@ from keras import ops
 
 from crested_like import _graph
 from crested_like._checks import int_at_least, positive_int
-from crested_like.layers._loops import one_by_one
+from crested_like.kernels.loops import one_by_one
 from crested_like.layers._register import serializable
 from crested_like.layers.cook_toom import transformed_once
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from crested_like.kernels.fused import plus
 from crested_like.layers._register import serializable
 from crested_like.layers._stand_in import StandIn
 from crested_like.layers.unfolded import keeps_positions
@@ -124,13 +124,13 @@ def _at_points(d: Sequence[Any]) -> list[Any]:
     one, two, three = sum(squares), _pairs(squares), float(np.prod(squares))
 
     def whole(i: int) -> Any:  # of the product over all points but 0, times x^i
-        return _plus(_plus(_plus(d[6 + i], -one, d[4 + i]), two, d[2 + i]), -three, d[i])
+        return plus(plus(plus(d[6 + i], -one, d[4 + i]), two, d[2 + i]), -three, d[i])
 
     found = [whole(0)]
     for p, square in zip(POINTS, squares, strict=True):
         rest = [other for other in squares if other != square]
-        even, odd = (_plus(_plus(d[6 - i], -sum(rest), d[4 - i]), rest[0] * rest[1], d[2 - i]) for i in (0, 1))
-        found += [_plus(even, p, odd), _plus(even, -p, odd)]
+        even, odd = (plus(plus(d[6 - i], -sum(rest), d[4 - i]), rest[0] * rest[1], d[2 - i]) for i in (0, 1))
+        found += [plus(even, p, odd), plus(even, -p, odd)]
     return [*found, whole(1)]
 
 
@@ -141,7 +141,7 @@ def _outputs(m: Sequence[Any]) -> list[Any]:
 
     def powers(k: int, first: Any) -> Any:
         for p, terms in zip(POINTS, differences if k % 2 else sums, strict=True):
-            first = p**k * terms if first is None else _plus(first, p**k, terms)
+            first = p**k * terms if first is None else plus(first, p**k, terms)
         return first
 
     return [powers(0, m[0]), powers(1, None), powers(2, None), powers(3, m[7])]
@@ -149,12 +149,3 @@ def _outputs(m: Sequence[Any]) -> list[Any]:
 
 def _pairs(values: Sequence[float]) -> float:
     return sum(a * b for i, a in enumerate(values) for b in values[:i])
-
-
-def _plus(x: Any, factor: float, y: Any) -> Any:
-    """``x + factor y``; PyTorch, which compiles nothing, in one pass."""
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.add(x, y, alpha=factor)
-    return x + factor * y

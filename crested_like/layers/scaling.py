@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from crested_like.kernels.fused import times_plus
 from crested_like.layers._register import serializable
 from crested_like.layers._stand_in import StandIn
 
@@ -64,12 +65,3 @@ class ChannelAffine(StandIn):
         if norm.center:
             summand = summand + ops.cast(norm.beta, "float32")
         return times_plus(x, ops.cast(factor, x.dtype), ops.cast(summand, x.dtype))
-
-
-def times_plus(x: Any, factor: Any, summand: Any) -> Any:
-    """``factor x + summand``; PyTorch, which compiles nothing, in one pass."""
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.addcmul(summand, x, factor)
-    return x * factor + summand

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from crested_like._checks import int_at_least, positive_int
-from crested_like.layers._blocked import attend, merge_heads, split_heads
+from crested_like.kernels.attention import attend, merge_heads, split_heads
 from crested_like.layers._projections import WithProjections
 from crested_like.layers._register import serializable
 from crested_like.layers.positions import rescaled_base, rotary_angles

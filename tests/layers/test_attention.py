@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from crested_like.layers import MultiheadAttention, _blocked, _relative, positions
+from crested_like.kernels import attention, relative
+from crested_like.layers import MultiheadAttention, positions
 
 BACKEND = keras.backend.backend()
 SMALL = {"heads": 2, "key_size": 4, "value_size": 3, "num_position_features": 6}
@@ -124,7 +125,7 @@ def test_every_setting(settings, x, check_layer):
     ],
 )
 def test_blocks_of_queries_do_not_show(block, length, content_position_bias, rng, monkeypatch, layer_tools):
-    monkeypatch.setattr(_blocked, "QUERY_BLOCK", block)
+    monkeypatch.setattr(attention, "QUERY_BLOCK", block)
     config = {**SMALL, "content_position_bias": content_position_bias}
     x = rng.normal(size=(2, length, 6)).astype("float32")
     layer = MultiheadAttention(**config)
@@ -142,7 +143,7 @@ def test_one_position_is_a_projection(rng, check_layer):
 def test_relative_shift_is_a_gather(rng):
     for rows, length in [(1, 5), (3, 5), (5, 5), (4, 9)]:
         logits = rng.normal(size=(2, 3, rows, length + rows - 1)).astype("float32")
-        got = ops.convert_to_numpy(_relative.relative_shift(ops.convert_to_tensor(logits), 3, rows, length))
+        got = ops.convert_to_numpy(relative.relative_shift(ops.convert_to_tensor(logits), 3, rows, length))
         index = np.arange(length)[None] - np.arange(rows)[:, None] + rows - 1
         want = np.take_along_axis(logits, np.broadcast_to(index, (2, 3, rows, length)), axis=3)
         assert np.array_equal(got, want)

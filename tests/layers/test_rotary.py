@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from crested_like.layers import RotaryAttention, _blocked
+from crested_like.kernels import attention
+from crested_like.layers import RotaryAttention
 
 BACKEND = keras.backend.backend()
 SMALL = {"heads": 4, "key_value_heads": 2, "rotary_dim": 4}
@@ -75,7 +76,7 @@ def test_consecutive_query_heads_share_a_key_head(x, rng, layer_tools):
 
 @pytest.mark.parametrize(("block", "length"), [(1, 4), (3, 1), (3, 3), (3, 7)])
 def test_blocks_of_queries_do_not_show(block, length, rng, monkeypatch, layer_tools):
-    monkeypatch.setattr(_blocked, "QUERY_BLOCK", block)
+    monkeypatch.setattr(attention, "QUERY_BLOCK", block)
     x = rng.normal(size=(2, length, 24)).astype("float32")
     layer = RotaryAttention(**SMALL)
     layer.build(x.shape)

@@ -25,9 +25,9 @@ from crested_like.tl._tokens import encoder, input_bases, tokenizer_of
 from crested_like.tl.finetuning._freeze import freeze as freeze_parts
 from crested_like.tl.finetuning._freeze import let_learn
 from crested_like.tl.finetuning._lora import add_lora, lora_layers
+from crested_like.tl.rewriting._rebuild import rebuilt, structure
 from crested_like.tl.training._build import differences
 from crested_like.tl.training._fit import Run, fit
-from crested_like.tl.trunks._rebuild import rebuilt, structure
 from crested_like.tl.trunks._replace_head import replace_head
 from crested_like.tl.trunks._trunk import head_layers, trunk_of
 

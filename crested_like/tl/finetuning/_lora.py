@@ -15,7 +15,7 @@ from crested_like._errors import LayerError
 from crested_like.checkpoints._keras import portable
 from crested_like.layers.lora import adaptable, adapters, base_weights
 from crested_like.tl.finetuning._freeze import let_learn, matching
-from crested_like.tl.trunks._rebuild import plain_copy, rebuilt
+from crested_like.tl.rewriting._rebuild import plain_copy, rebuilt
 from crested_like.tl.trunks._trunk import head_layers, trunk_of
 
 #: Attention layers and what they are with adapters.

@@ -22,7 +22,7 @@ from crested_like.checkpoints._keras import portable
 from crested_like.layers import Lora
 from crested_like.layers.lora import adapters, base_weights
 from crested_like.tl.finetuning._lora import lora_layers, train_adapters, with_adapters
-from crested_like.tl.trunks._rebuild import replayed, structure
+from crested_like.tl.rewriting._rebuild import replayed, structure
 from crested_like.tl.trunks._trunk import head_layers, trunk_of
 
 #: In the metadata of a file, which says what it is.

@@ -11,7 +11,7 @@ import keras
 
 from crested_like import _graph, layers
 from crested_like.tl.rewriting._needed import spans_needed
-from crested_like.tl.trunks._rebuild import replayed, structure
+from crested_like.tl.rewriting._rebuild import replayed, structure
 
 #: Entries of the largest tensor of a block, about: 16 MB in single precision.
 ENTRIES = 2**22

@@ -10,7 +10,7 @@ import keras
 from crested_like import _graph, layers
 from crested_like.tl.rewriting import _reach
 from crested_like.tl.rewriting._reach import Span
-from crested_like.tl.trunks._rebuild import structure
+from crested_like.tl.rewriting._rebuild import structure
 
 #: A layer is called with so many times the positions it needs, rather than with a copy of these alone.
 MOST_SURPLUS = 1.05

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 
 from crested_like import layers
-from crested_like._device import on_processor
+from crested_like.kernels.device import on_processor
 from crested_like.layers._stand_in import StandIn
 from crested_like.tl.rewriting._blocks import in_blocks
 from crested_like.tl.rewriting._needed import only_needed
-from crested_like.tl.trunks._rebuild import replayed, structure
+from crested_like.tl.rewriting._rebuild import replayed, structure
 
 
 @dataclass(frozen=True)

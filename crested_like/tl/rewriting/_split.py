@@ -13,7 +13,7 @@ from crested_like.tl.rewriting import _reach
 from crested_like.tl.rewriting._accelerate import fast_form
 from crested_like.tl.rewriting._needed import Replay, spans_needed
 from crested_like.tl.rewriting._reach import Span
-from crested_like.tl.trunks._rebuild import replayed
+from crested_like.tl.rewriting._rebuild import replayed
 
 #: A stretch that is computed anew may take this part of the sequence.
 LARGEST_SLAB = 0.5

@@ -14,7 +14,7 @@ from crested_like._errors import GeometryError, TrackError
 from crested_like._tracks import tracks_of
 from crested_like.tl._geometry import geometry
 from crested_like.tl._tokens import tokenizer_of
-from crested_like.tl.trunks._rebuild import structure
+from crested_like.tl.rewriting._rebuild import structure
 from crested_like.tl.trunks._trunk import trunk_of
 from crested_like.tl.zoo import segmentation_head
 from crested_like.tl.zoo._blocks import crop_to

@@ -13,8 +13,8 @@ from crested_like._card import ModelCard
 from crested_like._errors import GeometryError, RecipeError
 from crested_like.tl import zoo
 from crested_like.tl.finetuning._freeze import learning
+from crested_like.tl.rewriting._rebuild import rebuilt
 from crested_like.tl.training._fit import Run
-from crested_like.tl.trunks._rebuild import rebuilt
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() not in ("tensorflow", "jax", "torch"), reason="this backend only predicts"

@@ -9,7 +9,7 @@ from crested_like import tl
 from crested_like._errors import LayerError, ModelFileError
 from crested_like.tl import zoo
 from crested_like.tl.finetuning._freeze import blocks, freeze
-from crested_like.tl.trunks._rebuild import rebuilt
+from crested_like.tl.rewriting._rebuild import rebuilt
 
 TRAINS = keras.backend.backend() in ("tensorflow", "jax", "torch")
 

@@ -31,6 +31,7 @@ class RelativeTerm:
         self.heads, self.length, self.first = heads, length, first
 
     def __call__(self, start: int, stop: int) -> Any:
+        """Logits of the queries from ``start`` to before ``stop`` for all keys: ``(B or 1, H, stop - start, T)``."""
         # queries start..stop-1 meet distances 1-stop .. T-1-start only
         queries = self.queries[:, :, start - self.first : stop - self.first]
         logits = ops.matmul(queries, self.keys[:, :, self.length - stop : 2 * self.length - 1 - start])
@@ -71,6 +72,7 @@ class RunsTerm:
         self.length = (len(runs) + 1) // 2
 
     def __call__(self, start: int, stop: int) -> Any:
+        """Logits of the queries from ``start`` to before ``stop`` for all keys: ``(B or 1, H, stop - start, T)``."""
         of_rows = ops.matmul(self.queries[:, :, start - self.first : stop - self.first], self.keys)
         rows = stop - start
         places = runs_met(self.runs.tobytes(), rows)[:, self.length - stop : 2 * self.length - stop]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from crested_like.layers._relative import RunsTerm, runs_met
+from crested_like.kernels.relative import RunsTerm, runs_met
 
 #: Logits at a time: 2 MB.
 ENTRIES = 2**19
@@ -27,7 +27,7 @@ def fits(*tensors: Any) -> bool:
 
 
 def attend(queries: Any, keys: Any, values: Any, first: int, relative: Any, real: Any, forbidden: float) -> Any:
-    """What :func:`crested_like.layers._blocked.attend` computes, for queries from position ``first`` on."""
+    """What :func:`crested_like.kernels.attention.attend` computes, for queries from position ``first`` on."""
     import torch
 
     batch, heads, count, _ = queries.shape

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from crested_like._device import on_processor
-from crested_like.layers import _attend_torch, _loops
-from crested_like.layers._relative import RelativeTerm, RunsTerm, block_of, filled_up
+from crested_like.kernels import attention_torch, loops
+from crested_like.kernels.device import on_processor
+from crested_like.kernels.relative import RelativeTerm, RunsTerm, block_of, filled_up
 
 #: Queries in a block: large enough for full-speed matrix products, small enough for the logits to stay near the cache.
 QUERY_BLOCK = 512
@@ -68,8 +68,8 @@ def attend(
         ``(B, H, T, V)``, or as many positions as there are queries. The softmax is taken in float32.
     """
     first, last = (0, length) if span is None else span
-    if keras.backend.backend() == "torch" and dropout is None and _attend_torch.fits(queries, keys, values):
-        return _attend_torch.attend(queries, keys, values, first, relative, real, FORBIDDEN)
+    if keras.backend.backend() == "torch" and dropout is None and attention_torch.fits(queries, keys, values):
+        return attention_torch.attend(queries, keys, values, first, relative, real, FORBIDDEN)
     if _pays_in_loop(queries, keys, dropout):
         return _in_loop(queries, keys, values, first, relative, real)
     keys = ops.transpose(keys, (0, 1, 3, 2))
@@ -125,7 +125,7 @@ def _in_loop(queries: Any, keys: Any, values: Any, first: int, relative: Relativ
         return ops.matmul(weights, ops.take(values, head, axis=1))
 
     places = np.stack(np.meshgrid(range(heads), range(0, blocks * rows, rows), indexing="ij"), -1).reshape(-1, 2)
-    found = _loops.one_by_one(one, places.astype(np.int32))  # (heads * blocks, B, rows, V)
+    found = loops.one_by_one(one, places.astype(np.int32))  # (heads * blocks, B, rows, V)
     found = ops.reshape(found, (heads, blocks, -1, rows, values.shape[-1]))
     found = ops.reshape(ops.transpose(found, (2, 0, 1, 3, 4)), (-1, heads, blocks * rows, values.shape[-1]))
     return found if blocks * rows == count else found[:, :, :count]
