@@ -2,9 +2,10 @@
 
 For each network: built with its published defaults on one backend, given random weights under which every part
 matters (``tests/full_size/weights.py``), saved, loaded in a fresh process on each backend, and run on one window of
-human DNA. Per pair of backends and track, the error is the largest difference over bins divided by the track's range
-(maximum - minimum over bins). To show that such an error could be seen at all, parts of the network are also made
-wrong on purpose.
+human DNA: as it is, and in the form that ``tl.predict`` computes. Per pair of these and track, the error is the largest
+difference over bins divided by the track's range (maximum - minimum over bins). To show that such an error could be
+seen at all, parts of the network are also made wrong on purpose. The window with one base changed is predicted from
+what the window itself left behind, as variants are scored, and compared with its prediction from the start.
 
     python benchmarks/full_size_agreement.py [--models borzoi ...] [--backends jax torch ...]
 
@@ -61,6 +62,13 @@ def compare(results: dict[str, np.ndarray]) -> list[dict]:
     return rows
 
 
+def of_variant(window: np.ndarray, reused: np.ndarray, whole: np.ndarray) -> dict:
+    """How far a variant's prediction is from the one from the start, and how far the variant moves it."""
+    spread = np.ptp(whole, axis=0)
+    found = {"worst": np.abs(reused - whole).max(axis=0) / spread, "moved": np.abs(window - whole).max(axis=0) / spread}
+    return {"worst": float(found["worst"].max()), "moved": float(np.median(found["moved"]))}
+
+
 def check(name: str, backends: list[str], data: Path | None, writer: str, scratch: Path) -> dict:
     """All about one network."""
     length, _ = MODELS[name]
@@ -72,10 +80,16 @@ def check(name: str, backends: list[str], data: Path | None, writer: str, scratc
         run(writer, "write", name, window, folder)
         facts = json.loads((folder / "facts.json").read_text())
         results = {"in memory": np.load(folder / "in_memory.npy")}
+        variants = {}
         for backend in backends:
             run(backend, "load", folder, window, folder / f"{backend}.npy")
             results[backend] = np.load(folder / f"{backend}.npy")
-        return {"window": source, **facts, "shape": results["in memory"].shape, "pairs": compare(results)}
+            run(backend, "fast", folder, window, folder / "fast.npy")
+            results[f"{backend}, rewritten"] = np.load(folder / "fast.npy")
+            run(backend, "variant", folder, window, folder / "variant.npy")
+            variants[backend] = of_variant(*np.load(folder / "variant.npy"))
+        found = {"window": source, **facts, "shape": results["in memory"].shape, "pairs": compare(results)}
+        return {**found, "variant": variants}
 
 
 def versions() -> dict[str, str]:

@@ -10,10 +10,12 @@ import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,25 +31,28 @@ PACKAGES = {
 # --- in the process that is measured -----------------------------------------------------------------------------
 
 
-def twice(build: Callable[[], Callable[[Any], Any]], x: Any) -> dict:
-    """Build a network and predict twice: the first run compiles, the second counts."""
-    start = time.perf_counter()
-    predict = build()
-    built = time.perf_counter()
-    seconds, processor = [], []
-    for _ in range(2):
-        before, used = time.perf_counter(), time.process_time()
-        shape = np.asarray(predict(x)).shape
-        seconds.append(time.perf_counter() - before)
-        processor.append(time.process_time() - used)
+def timed(predict: Callable[[Any], Any], x: Any) -> dict:
+    """Seconds of one prediction, of the clock and of all processors, and the process' highest memory so far."""
+    before, used = time.perf_counter(), time.process_time()
+    shape = np.asarray(predict(x)).shape
     return {
-        "build_seconds": built - start,
-        "first_seconds": seconds[0],
-        "seconds": seconds[1],
-        "processor_seconds": processor[1],
+        "seconds": time.perf_counter() - before,
+        "processor_seconds": time.process_time() - used,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "output_shape": shape,
     }
+
+
+def take_turns(build: Callable[[], Callable[[Any], Any]], x: Any, packages: Iterable[str]) -> None:
+    """Build a network and predict, and predict again for every line of the standard input; print what each took."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # packages print, too
+    start = time.perf_counter()
+    predict = build()
+    told = {"build_seconds": time.perf_counter() - start, "versions": installed(*packages)}
+    print(json.dumps({**told, **timed(predict, x)}), file=answers, flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(timed(predict, x)), file=answers, flush=True)
 
 
 def installed(*packages: str) -> dict[str, str]:
@@ -64,8 +69,8 @@ def installed(*packages: str) -> dict[str, str]:
 # --- in the process that starts the others ----------------------------------------------------------------------
 
 
-def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
-    """Run a command on a backend and its share of processors; what it wrote into ``out``, or its error."""
+def started(command: list[str], backend: str, threads: int, errors: IO[str]) -> subprocess.Popen[str]:
+    """A command on a backend and its share of processors, whose input and output are at hand."""
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -76,16 +81,91 @@ def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
         "JAX_PLATFORMS": "cpu",
     }
     processors = sorted(os.sched_getaffinity(0))[:threads]
-    done = subprocess.run(
+    return subprocess.Popen(
         command,
         env=environment,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, processors),
     )
-    if done.returncode:
-        return {"error": _cause(done.stderr) or f"ended with {done.returncode}"}
+
+
+def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
+    """Run a command on a backend and its share of processors; what it wrote into ``out``, or its error."""
+    with tempfile.TemporaryFile("w+") as errors:
+        process = started(command, backend, threads, errors)
+        process.communicate()
+        errors.seek(0)
+        if process.returncode:
+            return {"error": cause(errors.read()) or f"ended with {process.returncode}"}
     return json.loads(out.read_text())
+
+
+class Waiting:
+    """A process of :func:`take_turns`, which has predicted once and waits for its turns."""
+
+    def __init__(self, command: list[str], backend: str, threads: int) -> None:
+        self.threads = threads
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
+        self.process = started(command, backend, threads, self.errors)
+        self.warm_up = self._answer()
+
+    def turn(self) -> dict:
+        """What one more prediction takes, and how fast the machine is just before."""
+        if "error" in self.warm_up:
+            return self.warm_up
+        rate = peak_gflops(self.threads)
+        print("again", file=self.process.stdin, flush=True)
+        return {**self._answer(), "machine_gflops": rate}
+
+    def _answer(self) -> dict:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        code = self.process.wait()
+        self.errors.seek(0)
+        self.warm_up = {"error": cause(self.errors.read()) or f"ended with {code}"}
+        return self.warm_up
+
+    def end(self) -> None:
+        """Let the process go."""
+        self.process.communicate()
+        self.errors.close()
+
+
+def in_turns(commands: Mapping[str, tuple[list[str], str]], rounds: int, threads: int) -> dict[str, dict]:
+    """What contestants take to warm up and in each round, by name; each is given as its command and backend."""
+    waiting = {}
+    for name, (command, backend) in commands.items():
+        waiting[name] = Waiting(command, backend, threads)
+        print(f"{name}: {waiting[name].warm_up}", flush=True)
+    found: dict[str, dict] = {name: {"warm_up": one.warm_up, "rounds": []} for name, one in waiting.items()}
+    for number in range(rounds):
+        for name, one in waiting.items():
+            found[name]["rounds"].append(one.turn())
+            print(f"{number + 1}/{rounds} {name}: {found[name]['rounds'][-1]}", flush=True)
+    for one in waiting.values():
+        one.end()
+    return found
+
+
+def summary(entry: Mapping[str, Any]) -> dict:
+    """Medians over the rounds of one contestant; its error, if it has one."""
+    failed = [one for one in (entry["warm_up"], *entry["rounds"]) if "error" in one]
+    if failed:
+        return failed[0]
+    rounds = entry["rounds"]
+    return {
+        **{name: median(one[name] for one in rounds) for name in ("seconds", "processor_seconds", "machine_gflops")},
+        "peak_gb": max(one["peak_gb"] for one in rounds),
+        "spread": [pick(one["seconds"] for one in rounds) for pick in (min, max)],
+        "warm_up": entry["warm_up"]["build_seconds"] + entry["warm_up"]["seconds"],
+        "versions": entry["warm_up"]["versions"],
+        "count": len(rounds),
+    }
 
 
 #: Side of the matrices that measure what a machine can do.
@@ -114,7 +194,7 @@ def peak_gflops(threads: int) -> float:
     return float(done.stdout)
 
 
-def _cause(stderr: str) -> str:
+def cause(stderr: str) -> str:
     """What ended a process: no memory, or the last line that names an error."""
     if re.search(r"MemoryError|bad_alloc|ResourceExhausted|OOM when|out of memory|can't allocate", stderr):
         return "out of memory"

@@ -1,13 +1,14 @@
 """Seconds and peak memory of one full-length window on the CPU: each backend of this package, and its peers.
 
-Every contestant runs in fresh processes, one after the other, on the same number of processors: it builds the network
-with its published sizes and untrained weights, and predicts one window of human DNA twice, one window a batch, by the
-call that its documentation gives. The second run counts. Rounds over all contestants are repeated, so that a machine
-that is slower for a while is so for all of them; medians are reported, and beside each run the rate of a large matrix
-product in NumPy.
+Every contestant has a process of its own, on the same number of processors. It builds the network with its published
+sizes and untrained weights, and predicts one window of human DNA, one window a batch, by the call that its
+documentation gives. That first prediction compiles, and is shown apart. Then contestants take turns, one prediction
+each a round, while the others wait: a machine that is slower for a while is so for all of them. Medians over the
+rounds are reported, and beside each prediction the rate of a large matrix product in NumPy. Contestants that wait
+keep their memory: name fewer with ``--only`` where it does not last for all.
 
     python benchmarks/one_window.py                              # all that is installed, one round
-    python benchmarks/one_window.py --runs 5                     # as the documentation's numbers are made
+    python benchmarks/one_window.py --rounds 5                   # as the documentation's numbers are made
     python benchmarks/one_window.py --model enformer --threads 4
     python benchmarks/one_window.py --peers-python one/bin/python another/bin/python
 
@@ -26,7 +27,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import measuring
 import numpy as np
@@ -135,14 +135,11 @@ BUILDERS = {
 }
 
 
-def compete(contestant: Contestant, model: str, window: Path, out: Path) -> None:
-    """Run one contestant in this process and write what it took."""
+def compete(contestant: Contestant, model: str, window: Path) -> None:
+    """Predict one window at every turn."""
     x = np.load(window).astype(np.float32)[None]
-    found = {
-        **measuring.twice(lambda: BUILDERS[contestant.package](model), x),
-        "versions": measuring.installed(contestant.package, "keras", *measuring.PACKAGES[contestant.backend]),
-    }
-    out.write_text(json.dumps(found))
+    packages = (contestant.package, "keras", *measuring.PACKAGES[contestant.backend])
+    measuring.take_turns(lambda: BUILDERS[contestant.package](model), x, packages)
 
 
 # --- in the process that calls them one after the other ----------------------------------------------------------
@@ -155,23 +152,24 @@ def interpreter(contestant: Contestant, candidates: list[str]) -> str | None:
     return next((python for python in candidates if subprocess.run([python, "-c", code]).returncode == 0), None)
 
 
-def run(contestant: Contestant, python: str, given: argparse.Namespace, window: Path, out: Path) -> dict:
-    """What one contestant took, in a fresh process on its share of processors, and how fast the machine was then."""
-    command = [python, __file__, "--compete", str(contestant), "--model", given.model]
-    command += ["--window", str(window), "--out", str(out)]
-    rate = measuring.peak_gflops(given.threads)
-    return {**measuring.run(command, contestant.backend, given.threads, out), "machine_gflops": rate}
+def installed(model: str, only: list[str] | None, peers: list[str]) -> dict[Contestant, str]:
+    """Interpreters of the contestants that are there."""
+    found = {}
+    for contestant in CONTESTANTS:
+        if model not in contestant.models or (only and str(contestant) not in only):
+            continue
+        python = interpreter(contestant, [sys.executable] if contestant.package == OURS else peers)
+        if python is None:
+            print(f"{contestant}: not installed, left out")
+        else:
+            found[contestant] = python
+    return found
 
 
-def summary(runs: list[dict]) -> dict:
-    """Medians over the runs of one contestant; its error, if it has one."""
-    failed = [one for one in runs if "error" in one]
-    if failed:
-        return failed[0]
-    figures = ("seconds", "processor_seconds", "peak_gb", "machine_gflops")
-    found = {name: median(one[name] for one in runs) for name in figures}
-    spread = [min(one["seconds"] for one in runs), max(one["seconds"] for one in runs)]
-    return {**found, "spread": spread, "versions": runs[-1]["versions"]}
+def command(contestant: Contestant, python: str, model: str, window: Path) -> tuple[list[str], str]:
+    """The process that competes, and its backend."""
+    options = ["--compete", str(contestant), "--model", model, "--window", str(window)]
+    return [python, __file__, *options], contestant.backend
 
 
 def ratios(good: dict[str, dict]) -> str:
@@ -196,31 +194,31 @@ def table(report: dict) -> str:
     """The result as a page for the docs."""
     model, facts = report["model"], report["machine"]
     length, tracks = MODELS[model]
-    rows = {name: summary(runs) for name, runs in report["runs"].items()}
+    rows = {name: measuring.summary(entry) for name, entry in report["contestants"].items()}
     good = {name: row for name, row in rows.items() if "error" not in row}
     versions: dict[str, str] = {}
     for row in good.values():
         versions.update(row["versions"])
-    count = max(len(runs) for runs in report["runs"].values())
-    rounds = "1 run" if count == 1 else f"{count} runs"
+    most = max((row["count"] for row in good.values()), default=0)
     lines = [
         f"# One {TITLES[model]} window on the CPU",
         "",
-        f"{length:,} bp of human DNA, {tracks:,} tracks, float32, one window a batch. Each contestant in fresh "
-        f"processes, in turns; median of {rounds}, in brackets the least and the most, "
-        "and the highest resident memory of the process. The last column is the rate of a large matrix product in "
-        "NumPy just before.",
+        f"{length:,} bp of human DNA, {tracks:,} tracks, float32, one window a batch. Each contestant in a process of "
+        "its own, in turns; median of so many rounds, in brackets the least and the most, and the highest resident "
+        "memory of the process. The warm-up is what building the network and the first prediction take. The last "
+        "column is the rate of a large matrix product in NumPy just before.",
         "",
-        "| package | backend | seconds | processor seconds | peak memory | machine |",
-        "|---|---|---:|---:|---:|---:|",
+        "| package | backend | rounds | seconds | processor seconds | peak memory | warm-up | machine |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for name, row in sorted(good.items(), key=lambda item: item[1]["seconds"]):
         package, backend = name.split("/")
         package = f"**{package}**" if package == OURS else package
         low, high = row["spread"]
         lines.append(
-            f"| {package} | {backend} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
-            f"{row['processor_seconds']:.1f} | {row['peak_gb']:.1f} GB | {row['machine_gflops']:.0f} GFLOP/s |"
+            f"| {package} | {backend} | {row['count']} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
+            f"{row['processor_seconds']:.1f} | {row['peak_gb']:.1f} GB | {row['warm_up']:.0f} s | "
+            f"{row['machine_gflops']:.0f} GFLOP/s |"
         )
     lines += ["", *(f"{name}: {row['error']}." for name, row in rows.items() if "error" in row)]
     lines += [
@@ -232,7 +230,7 @@ def table(report: dict) -> str:
         "",
         measuring.machine_line(facts),
         f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/one_window.py --model {model} --runs {count}`.",
+        f"Measured on {report['date']} with `python benchmarks/one_window.py --model {model} --rounds {most}`.",
         "",
     ]
     return "\n".join(lines)
@@ -244,8 +242,8 @@ def draw(report: dict, out: Path) -> None:
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
-    for name, runs in report["runs"].items():
-        row = summary(runs)
+    for name, entry in report["contestants"].items():
+        row = measuring.summary(entry)
         if "error" in row:
             continue
         mine = name.startswith(f"{OURS}/")
@@ -260,7 +258,7 @@ def draw(report: dict, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=list(MODELS), default="borzoi")
-    parser.add_argument("--runs", type=int, default=1, help="rounds over all contestants; default: 1")
+    parser.add_argument("--rounds", type=int, default=1, help="over all contestants; default: 1")
     parser.add_argument("--only", nargs="+", choices=list(BY_NAME), help="contestants; default: all")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all processors")
     parser.add_argument(
@@ -272,30 +270,19 @@ def main() -> None:
     parser.add_argument("--window", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.compete:
-        compete(BY_NAME[given.compete], given.model, given.window, given.out)
+        compete(BY_NAME[given.compete], given.model, given.window)
         return
     out = given.out or DOCS / f"{given.model}_window.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     report = json.loads(out.read_text()) if out.exists() else {"model": given.model}
-    wanted = {}
-    for contestant in CONTESTANTS:
-        if given.model not in contestant.models or (given.only and str(contestant) not in given.only):
-            continue
-        python = interpreter(contestant, [sys.executable] if contestant.package == OURS else given.peers_python)
-        if python is None:
-            print(f"{contestant}: not installed, left out")
-        else:
-            wanted[contestant] = python
-    report["runs"] = {name: runs for name, runs in report.get("runs", {}).items() if name not in map(str, wanted)}
+    wanted = installed(given.model, given.only, given.peers_python)
+    known = {name: entry for name, entry in report.get("contestants", {}).items() if name not in map(str, wanted)}
     sequence, report["window"] = windows.real_window(MODELS[given.model][0], given.data)
     with tempfile.TemporaryDirectory() as folder:
-        window, result = Path(folder) / "window.npy", Path(folder) / "result.json"
+        window = Path(folder) / "window.npy"
         np.save(window, windows.one_hot(sequence))
-        for number in range(given.runs):
-            for contestant, python in wanted.items():
-                row = run(contestant, python, given, window, result)
-                report["runs"].setdefault(str(contestant), []).append(row)
-                print(f"{number + 1}/{given.runs} {contestant}: {row}", flush=True)
+        commands = {str(one): command(one, python, given.model, window) for one, python in wanted.items()}
+        report["contestants"] = {**known, **measuring.in_turns(commands, given.rounds, given.threads)}
     report["machine"] = measuring.machine(given.threads)
     report["date"] = datetime.date.today().isoformat()
     out.write_text(json.dumps(report, indent=1) + "\n")

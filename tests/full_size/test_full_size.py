@@ -65,3 +65,11 @@ def test_predicts_the_same_on_every_backend(report):
     assert found["pairs"]
     wrong = [row for row in found["pairs"] if row["worst"] > tolerance]
     assert not wrong, wrong
+
+
+def test_predicts_a_variant_as_from_the_start(report):
+    _, tolerance, found = report
+    assert found["variant"]
+    for backend, row in found["variant"].items():
+        assert row["worst"] <= tolerance, backend
+        assert row["moved"] > 10 * tolerance, backend

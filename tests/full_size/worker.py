@@ -2,7 +2,9 @@
 
 ``worker.py write MODEL WINDOW FOLDER`` builds a published network, gives it weights that matter, saves it as
 ``FOLDER/model.keras``, and writes what the model in memory predicts, and what it would predict if parts of it were
-wrong. ``worker.py load FOLDER WINDOW RESULT`` loads that file and predicts.
+wrong. ``worker.py load FOLDER WINDOW RESULT`` loads that file and predicts. ``worker.py fast FOLDER WINDOW RESULT``
+does so in the form that ``tl.predict`` computes. ``worker.py variant FOLDER WINDOW RESULT`` writes the first head's
+prediction of the window, and of the window with one base changed: from that one, and from the start.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import keras
 import numpy as np
 import weights
 
-import crested_like  # noqa: F401 - registers the layers
+from crested_like import tl
 from crested_like.checkpoints._keras import save_keras
 from crested_like.tl import zoo
+from crested_like.tl.rewriting._reuse import Reuse
 
 #: What is broken in which network, by name of the break.
 BREAKS = {
@@ -75,16 +78,36 @@ def heads(model: keras.Model) -> dict[str, Any]:
 
 
 def load(folder: Path, window: Path, result: Path) -> None:
-    model = keras.models.load_model(folder / "model.keras")
+    save_prediction(keras.models.load_model(folder / "model.keras"), window, result)
+
+
+def fast(folder: Path, window: Path, result: Path) -> None:
+    save_prediction(tl.accelerate(keras.models.load_model(folder / "model.keras")), window, result)
+
+
+def save_prediction(model: keras.Model, window: Path, result: Path) -> None:
     prediction = model.predict_on_batch(np.load(window).astype(np.float32)[None])
     if not isinstance(prediction, np.ndarray):
         prediction = {key: np.asarray(value) for key, value in dict(prediction).items()}
     np.save(result, joined(prediction))
 
 
+def variant(folder: Path, window: Path, result: Path) -> None:
+    model = keras.models.load_model(folder / "model.keras")
+    model = keras.Model(model.inputs, model.outputs[0])
+    x = np.load(window).astype(np.float32)
+    other = x.copy()
+    place = len(x) // 2 + 77
+    other[place] = np.roll(x[place], 1)
+    reuse = Reuse(model)
+    first = reuse(x[None])[0]
+    np.save(result, np.stack([first, reuse(other[None])[0], model.predict_on_batch(other[None])[0]]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=["write", "load"])
+    steps = {"load": load, "fast": fast, "variant": variant}
+    parser.add_argument("step", choices=["write", *steps])
     parser.add_argument("what", help="a network's name, or the folder of a written one")
     parser.add_argument("window", type=Path)
     parser.add_argument("out", type=Path)
@@ -92,7 +115,7 @@ def main() -> None:
     if given.step == "write":
         write(given.what, given.window, given.out)
     else:
-        load(Path(given.what), given.window, given.out)
+        steps[given.step](Path(given.what), given.window, given.out)
 
 
 if __name__ == "__main__":
