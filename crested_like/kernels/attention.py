@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from crested_like.kernels import attention_torch, loops
-from crested_like.kernels.device import on_processor
+from crested_like.kernels.device import no_gradients_on_processor, on_processor
 from crested_like.kernels.relative import RelativeTerm, RunsTerm, block_of, filled_up
 
 #: Queries in a block: large enough for full-speed matrix products, small enough for the logits to stay near the cache.
@@ -68,7 +68,7 @@ def attend(
         ``(B, H, T, V)``, or as many positions as there are queries. The softmax is taken in float32.
     """
     first, last = (0, length) if span is None else span
-    if keras.backend.backend() == "torch" and dropout is None and attention_torch.fits(queries, keys, values):
+    if keras.backend.backend() == "torch" and dropout is None and no_gradients_on_processor(queries, keys, values):
         return attention_torch.attend(queries, keys, values, first, relative, real, FORBIDDEN)
     if _pays_in_loop(queries, keys, dropout):
         return _in_loop(queries, keys, values, first, relative, real)

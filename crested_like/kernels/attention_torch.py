@@ -17,15 +17,6 @@ ENTRIES = 2**19
 LEAST_ROWS = 128
 
 
-def fits(*tensors: Any) -> bool:
-    """Whether tensors are real ones in a processor's memory, of single precision, and no gradients flow."""
-    import torch
-
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return False
-    return all(one.device.type == "cpu" and one.dtype is torch.float32 for one in tensors)
-
-
 def attend(queries: Any, keys: Any, values: Any, first: int, relative: Any, real: Any, forbidden: float) -> Any:
     """What :func:`crested_like.kernels.attention.attend` computes, for queries from position ``first`` on."""
     import torch
@@ -36,16 +27,20 @@ def attend(queries: Any, keys: Any, values: Any, first: int, relative: Any, real
     # as the heads are merged afterwards, so that nothing is moved then
     out = values.new_empty(batch, count, heads, values.shape[-1]).permute(0, 2, 1, 3)
     all_logits, all_weights = (values.new_empty(rows, length) for _ in range(2))
-    add_relative = _nothing if relative is None else _adding(relative, rows, length, all_weights)
+    put_relative = None if relative is None else _putting(relative, rows, length)
     padded = None if real is None or bool(real.all()) else ~real.bool()
     for sequence in range(batch):
         for head in range(heads):
             for begin in range(0, count, rows):
                 end = min(begin + rows, count)
                 logits, weights = all_logits[: end - begin], all_weights[: end - begin]
-                torch.mm(queries[sequence, head, begin:end], keys[sequence, head].T, out=logits)
                 start, stop = first + begin, first + end
-                add_relative(logits, sequence, head, start, stop)
+                some, all_keys = queries[sequence, head, begin:end], keys[sequence, head].T
+                if put_relative is None:
+                    torch.mm(some, all_keys, out=logits)
+                else:
+                    put_relative(logits, sequence, head, start, stop)
+                    logits.addmm_(some, all_keys)
                 if padded is not None:
                     logits.masked_fill_(padded[sequence, start:stop, None] | padded[sequence], forbidden)
                 torch.softmax(logits, -1, out=weights)
@@ -53,12 +48,8 @@ def attend(queries: Any, keys: Any, values: Any, first: int, relative: Any, real
     return out
 
 
-def _nothing(*_: Any) -> None:
-    pass
-
-
-def _adding(relative: Any, rows: int, length: int, scratch: Any) -> Callable[[Any, int, int, int, int], None]:
-    """What adds the relative logits of some queries of a head in place."""
+def _putting(relative: Any, rows: int, length: int) -> Callable[[Any, int, int, int, int], None]:
+    """What writes the relative logits of some queries of a head."""
     import torch
 
     def queries_of(sequence: int, head: int, start: int, stop: int) -> Any:
@@ -68,22 +59,22 @@ def _adding(relative: Any, rows: int, length: int, scratch: Any) -> Callable[[An
     if isinstance(relative, RunsTerm):
         places = torch.from_numpy(runs_met(relative.runs.tobytes(), rows))
 
-        def add(logits: Any, sequence: int, head: int, start: int, stop: int) -> None:
+        def put(logits: Any, sequence: int, head: int, start: int, stop: int) -> None:
             of_rows = queries_of(sequence, head, start, stop) @ relative.keys[head]
             there = places[rows - (stop - start) :, length - stop : 2 * length - stop]
-            logits.add_(torch.gather(of_rows, 1, there, out=scratch[: stop - start]))
+            torch.gather(of_rows, 1, there, out=logits)
 
-        return add
+        return put
 
-    room = scratch.new_empty(rows * (length + rows - 1))
+    room = relative.keys.new_empty(rows * (length + rows - 1))
 
-    def add(logits: Any, sequence: int, head: int, start: int, stop: int) -> None:
+    def put(logits: Any, sequence: int, head: int, start: int, stop: int) -> None:
         count = stop - start
         width = length + count - 1
         of_distance = room[: count * width].view(count, width)
         keys = relative.keys[head, :, length - stop : 2 * length - 1 - start]
         torch.mm(queries_of(sequence, head, start, stop), keys, out=of_distance)
         # each row begins one column further to the left than the one above: see relative_shift
-        logits.add_(of_distance.as_strided((count, length), (width - 1, 1), of_distance.storage_offset() + count - 1))
+        logits.copy_(of_distance.as_strided((count, length), (width - 1, 1), of_distance.storage_offset() + count - 1))
 
-    return add
+    return put

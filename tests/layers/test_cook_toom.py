@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from crested_like.layers import CookToomConv1D, cook_toom
+from crested_like.kernels import cook_toom
+from crested_like.layers import CookToomConv1D
 
 
 def slow_convolution(x, kernel, bias):
@@ -29,10 +30,12 @@ def test_gives_the_direct_sum(rng, length):
     plain, fast = a_pair(rng, 6, 7)
     x = rng.normal(size=(2, length, 6)).astype("float32")
     want = slow_convolution(x, *plain.get_weights())
-    got = keras.ops.convert_to_numpy(fast(x))
-    assert got.shape == want.shape
-    assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
-    assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want)
+    inputs = keras.Input(x.shape[1:])
+    predicted = keras.Model(inputs, fast(inputs)).predict(x, verbose=0)  # without gradients
+    for got in (keras.ops.convert_to_numpy(fast(x)), predicted):
+        assert got.shape == want.shape
+        assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
+        assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want)
 
 
 def test_without_a_bias(rng):
@@ -41,6 +44,15 @@ def test_without_a_bias(rng):
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(fast(x)), slow_convolution(x, *plain.get_weights(), 0), 1e-4, 1e-5
     )
+
+
+def test_the_sums_are_the_transforms():
+    """Sums that share their parts, on the backend, and the matrices that stand for them."""
+    tile, products = np.random.default_rng(0).normal(size=(2, 8)).astype("float32")
+    at_points = cook_toom._at_points([keras.ops.convert_to_tensor(value) for value in tile])
+    outputs = cook_toom._outputs([keras.ops.convert_to_tensor(value) for value in products])
+    np.testing.assert_allclose(np.stack(at_points), cook_toom.input_transform() @ tile, 1e-5, 1e-5)
+    np.testing.assert_allclose(np.stack(outputs), cook_toom.output_transform() @ products, 1e-5, 1e-5)
 
 
 def test_the_algorithm_is_exact_in_fractions(rng):
@@ -73,10 +85,20 @@ def test_the_algorithm_is_exact_in_fractions(rng):
     ],
 )
 def test_stands_for_nothing_else(options):
-    layer = keras.layers.Conv1D(**{"filters": 4, "kernel_size": 5, "padding": "same", **options})
-    layer.build((None, 16, 4))
+    layer = keras.layers.Conv1D(**{"filters": 64, "kernel_size": 5, "padding": "same", **options})
+    layer.build((None, 16, 64))
     assert not CookToomConv1D.fits(layer)
     assert not CookToomConv1D.fits(keras.layers.Dense(3))
+
+
+@pytest.mark.parametrize(
+    ("channels", "filters", "dtype", "gains"),
+    [(64, 64, "float32", True), (63, 64, "float32", False), (64, 63, "float32", False), (64, 64, "bfloat16", False)],
+)
+def test_stands_for_wide_ones_of_enough_digits(channels, filters, dtype, gains):
+    layer = keras.layers.Conv1D(filters, 5, padding="same", dtype=dtype)
+    layer.build((None, 16, channels))
+    assert CookToomConv1D.fits(layer) is gains
 
 
 def test_is_saved_and_loaded(rng, tmp_path):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from crested_like.layers import cook_toom
 from crested_like.tl import zoo
 
 SMALL = {"attention_heads": 2, "transformer_blocks": 1}
@@ -33,6 +34,14 @@ def _with_weights_that_matter(model, seed=0):
         else:
             weight.assign(rng.normal(0, 1 / np.sqrt(np.prod(weight.shape[:-1]) + 1), weight.shape))
     return model
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _small_ones_too():
+    """Rewrite narrow layers, too, which would not gain from it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cook_toom, "LEAST_CHANNELS", 1)
+        yield
 
 
 SLOW = ("borzoi_prime", "basenji2")
