@@ -9,6 +9,13 @@ from crested_like.layers.blockwise import Blockwise
 from crested_like.layers.cook_toom import CookToomConv1D
 from crested_like.layers.features import FeatureProbability
 from crested_like.layers.gating import SwishGate
+from crested_like.layers.int8 import (
+    Int8Conv1D,
+    Int8Dense,
+    Int8MultiheadAttention,
+    Int8RotaryAttention,
+    Int8SelfAttention,
+)
 from crested_like.layers.lora import Lora, LoraMultiheadAttention, LoraRotaryAttention, LoraSelfAttention
 from crested_like.layers.pooling import AttentionPool1D, SlicedMaxPool1D
 from crested_like.layers.rotary import RotaryAttention
@@ -25,6 +32,11 @@ __all__ = [
     "ChannelScale",
     "CookToomConv1D",
     "FeatureProbability",
+    "Int8Conv1D",
+    "Int8Dense",
+    "Int8MultiheadAttention",
+    "Int8RotaryAttention",
+    "Int8SelfAttention",
     "LearnedPositions",
     "Lora",
     "LoraMultiheadAttention",

@@ -9,6 +9,7 @@ from keras import ops
 
 from crested_like.layers._register import serializable
 from crested_like.layers._stand_in import StandIn
+from crested_like.layers.int8 import Int8Conv1D
 
 #: Rows of the kernel as a matrix, above which writing the input out costs more than it saves.
 MOST_ROWS = 128
@@ -17,7 +18,7 @@ MOST_ROWS = 128
 def keeps_positions(layer: Any) -> bool:
     """Whether a layer is a convolution with "same" padding and without stride, dilation or groups."""
     return (
-        type(layer) is keras.layers.Conv1D
+        type(layer) in (keras.layers.Conv1D, Int8Conv1D)
         and (layer.strides, layer.dilation_rate, layer.groups) == ((1,), (1,), 1)
         and (layer.padding, layer.data_format) == ("same", "channels_last")
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,11 @@ from crested_like._card import resolve_tracks
 from crested_like._errors import GeometryError, TrackError
 from crested_like.genome import reverse_complement_one_hot, shift_one_hot
 from crested_like.tl._channels import are_numbers, check_turnable, common_table, opposite
-from crested_like.tl._forward import forward
+from crested_like.tl._forward import forward, forward_all
 from crested_like.tl._geometry import geometry, named_outputs
 from crested_like.tl._heads import check_head, reduced
 from crested_like.tl._inputs import windows_of
-from crested_like.tl._stream import collect
+from crested_like.tl._stream import collect, collect_all
 from crested_like.tl._tokens import encoder
 from crested_like.tl.rewriting._accelerate import fast_form
 from crested_like.tl.rewriting._reuse import Reuse
@@ -114,11 +114,13 @@ def predict(
         for name in heads
     }
     windows = windows_of(input, next(iter(predictors.values())).geometry.input_length, genome)
-    results = {
-        name: collect(p, windows, p.models, p.output_shape, batch_size=batch_size, progress=progress)
-        for name, p in predictors.items()
-    }
-    return results if len(results) > 1 else next(iter(results.values()))
+    options = {"batch_size": batch_size, "progress": progress}
+    if len(heads) > 1:
+        together = Together(models, predictors, accelerate=accelerate)
+        shapes = {name: predictor.output_shape for name, predictor in predictors.items()}
+        return collect_all(together, windows, together.models, shapes, **options)
+    predictor = predictors[heads[0]]
+    return collect(predictor, windows, predictor.models, predictor.output_shape, **options)
 
 
 def heads_of(models: list[Any], head: str | None) -> list[str]:
@@ -134,6 +136,12 @@ def heads_of(models: list[Any], head: str | None) -> list[str]:
         if missing:
             raise TrackError(f"Models to be averaged must have the same heads; {model.name!r} lacks {missing[0]!r}.")
     return heads
+
+
+#: A strand, whether it is the reverse one, and a shift.
+View = tuple[bool, int]
+#: From a model's number, a view and the one-hot sequences in it to the model's output.
+Output = Callable[[int, View, NDArray[np.float32]], NDArray]
 
 
 class Predictor:
@@ -207,17 +215,21 @@ class Predictor:
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict a batch: ``(B, L, 4)`` to ``(B, bins, tracks)`` or ``(B, values)``, float32."""
+        return self.averaged(batch, self._output)
+
+    def averaged(self, batch: NDArray[np.float32], output: Output) -> NDArray[np.float32]:
+        """The mean over models, strands and shifts of a batch's outputs, which ``output`` computes."""
         total = np.float32(0)
         for reverse, shift in self.views:
             x = shift_one_hot(reverse_complement_one_hot(batch) if reverse else batch, shift)
             for number, (_, rest) in enumerate(self.parts):
-                y = self._output(number, (reverse, shift), x)
+                y = output(number, (reverse, shift), x)
                 y = _columns(_columns(y, rest), self._order[reverse])
                 total = total + (y[:, ::-1] if reverse and y.ndim == 3 else y)
         count = len(self.views) * len(self.parts)
         return total if count == 1 else total / np.float32(count)
 
-    def _output(self, number: int, view: tuple[bool, int], x: NDArray[np.float32]) -> NDArray:
+    def _output(self, number: int, view: View, x: NDArray[np.float32]) -> NDArray:
         model, encode = self.parts[number][0], self._encoders[number]
         if self._reuse is None:
             return forward(self._computed(model), encode(x))
@@ -239,6 +251,49 @@ class Predictor:
     def models(self) -> list[keras.Model]:
         """The networks that are computed."""
         return [self._computed(model) for model, _ in self.parts]
+
+
+class Together:
+    """Several heads of some models, from one pass through each.
+
+    Parameters
+    ----------
+    models
+        As for :class:`Predictor`.
+    predictors
+        What is to be done with each head, by its name; all tracks and the same strands and shifts for each.
+    accelerate
+        As for :func:`predict`.
+    """
+
+    def __init__(
+        self, models: Sequence[keras.Model], predictors: Mapping[str, Predictor], *, accelerate: bool = True
+    ) -> None:
+        #: The networks that are computed.
+        self.models = [fast_form(model) if accelerate else model for model in models]
+        self._predictors = predictors
+        self._places = [_places(model) for model in models]
+        self._encoders = [encoder(model) for model in models]
+
+    def __call__(self, batch: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Predict a batch: every head's values."""
+        known: dict[tuple[int, View], list[NDArray]] = {}
+
+        def outputs(number: int, view: View, x: NDArray[np.float32]) -> list[NDArray]:
+            if (number, view) not in known:
+                known[number, view] = forward_all(self.models[number], self._encoders[number](x))
+            return known[number, view]
+
+        def output_of(name: str) -> Output:
+            return lambda number, view, x: outputs(number, view, x)[self._places[number][name]]
+
+        return {name: one.averaged(batch, output_of(name)) for name, one in self._predictors.items()}
+
+
+def _places(model: keras.Model) -> dict[str, int]:
+    """Number of each head's output among all of a model's."""
+    order = {id(output): place for place, output in enumerate(model.outputs)}
+    return {name: order[id(output)] for name, output in named_outputs(model).items()}
 
 
 def _columns(values: NDArray, chosen: NDArray[np.intp] | None) -> NDArray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +14,8 @@ from crested_like._checks import positive_int
 from crested_like.tl._inputs import Windows
 from crested_like.tl._memory import batch_size_for
 
-Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+#: A batch to its values: an array, or several in any structure.
+Forward = Callable[[NDArray[np.float32]], Any]
 
 
 def stream(
@@ -24,10 +27,11 @@ def stream(
     progress: bool | None = None,
     doing: str = "predicting",
     done: Collection[int] = (),
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+) -> Iterator[tuple[int, Any]]:
     """Compute windows batch by batch: pairs of the first window's index and the values.
 
-    The last batch is padded to the size of the others, so that a backend compiles once.
+    The last batch is padded to the size of the others, so that a backend compiles once. While one batch is computed,
+    the sequences of the next are read.
 
     Parameters
     ----------
@@ -45,22 +49,42 @@ def stream(
     total = len(windows)
     size = batch_size_for(models, total) if batch_size is None else min(positive_int("batch_size", batch_size), total)
     starts = [start for number, start in enumerate(range(0, total, size)) if number not in done]
-    for start in _with_progress(starts, total, size, progress, doing):
-        batch = windows.batch(start, min(start + size, total))
-        missing = size - len(batch)
-        if missing:
-            batch = np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)])
-        yield start, compute(batch)[: size - missing]
+    batches = _read_ahead(windows, [(start, min(start + size, total)) for start in starts])
+    for start, batch in zip(_with_progress(starts, total, size, progress, doing), batches, strict=False):
+        real = len(batch)
+        if real < size:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], size - real, axis=0)])
+        yield start, keras.tree.map_structure(lambda values, real=real: values[:real], compute(batch))
+
+
+def _read_ahead(windows: Windows, spans: Sequence[tuple[int, int]]) -> Iterator[NDArray[np.float32]]:
+    """Windows of each span, read while those of the one before are in use."""
+    with ThreadPoolExecutor(1) as reader:
+        following: Future[NDArray[np.float32]] | None = None
+        for span in spans:
+            now, following = following, reader.submit(windows.batch, *span)
+            if now is not None:
+                yield now.result()
+        if following is not None:
+            yield following.result()
 
 
 def collect(
-    compute: Forward, windows: Windows, models: Sequence[keras.Model], shape: tuple[int, ...], **options: object
+    compute: Forward, windows: Windows, models: Sequence[keras.Model], shape: tuple[int, ...], **options: Any
 ) -> NDArray[np.float32]:
     """All values in one array ``(N, *shape)``, float32; ``options`` as for :func:`stream`."""
-    result = np.empty((len(windows), *shape), np.float32)
-    for start, values in stream(compute, windows, models, **options):  # type: ignore[arg-type]
-        result[start : start + len(values)] = values
-    return result
+    return collect_all(lambda batch: {"": compute(batch)}, windows, models, {"": shape}, **options)[""]
+
+
+def collect_all(
+    compute: Forward, windows: Windows, models: Sequence[keras.Model], shapes: Mapping[str, tuple], **options: Any
+) -> dict[str, NDArray[np.float32]]:
+    """The same for several arrays by name, as ``compute`` gives them."""
+    results = {name: np.empty((len(windows), *shape), np.float32) for name, shape in shapes.items()}
+    for start, values in stream(compute, windows, models, **options):
+        for name, result in results.items():
+            result[start : start + len(values[name])] = values[name]
+    return results
 
 
 def _with_progress(starts: Sequence[int], total: int, size: int, progress: bool | None, doing: str) -> Iterator[int]:

@@ -92,6 +92,20 @@ class TestHeadsAndTracks:
             np.testing.assert_allclose(got[head], want[head], **CLOSE)
             np.testing.assert_allclose(predict(one_hot, two_heads, head=head), want[head], **CLOSE)
 
+    def test_several_heads_are_computed_in_one_pass(self, two_heads, one_hot, monkeypatch):
+        from crested_like.tl import _predict
+
+        calls = []
+        real = _predict.forward_all
+        monkeypatch.setattr(_predict, "forward_all", lambda model, x: calls.append(len(x)) or real(model, x))
+        monkeypatch.setattr(_predict, "forward", lambda *_: pytest.fail("one head by itself"))
+        got = predict(one_hot, two_heads, rc=True, unstranded=True, batch_size=len(one_hot))
+        assert calls == [len(one_hot)] * 2  # strands
+        monkeypatch.undo()
+        for head in got:
+            want = predict(one_hot, two_heads, head=head, rc=True, unstranded=True)
+            np.testing.assert_allclose(got[head], want, **CLOSE)
+
     def test_the_only_head_goes_by_its_name_too(self, model, one_hot):
         want = predict(one_hot[:1], model)
         np.testing.assert_array_equal(predict(one_hot[:1], model, head="human"), want)

@@ -11,18 +11,22 @@ from keras import ops
 from numpy.typing import NDArray
 
 from crested_like.checkpoints._keras import portable
+from crested_like.layers import int8
 from crested_like.tl._forward import forward_all
 from crested_like.tl.rewriting._rebuild import rebuilt
 
 log = logging.getLogger(__name__)
 
 #: Types that a network can be computed in instead of float32.
-REDUCED = ("bfloat16", "float16")
+HALF = ("bfloat16", "float16")
+#: A type that it can keep its kernels in, while it computes in float32.
+BYTES = "int8"
+REDUCED = (*HALF, BYTES)
 FULL = "float32"
 
 
 def in_precision(model: keras.Model, dtype: str) -> tuple[keras.Model, dict[str, Any]]:
-    """A copy of a model that keeps its weights and computes in a type of fewer digits, and gives float32.
+    """A copy of a model that keeps its weights in a type of fewer digits, and gives float32.
 
     Parameters
     ----------
@@ -36,7 +40,10 @@ def in_precision(model: keras.Model, dtype: str) -> tuple[keras.Model, dict[str,
     model, facts
         The copy, and how far its predictions of random DNA are from those in float32, by :func:`errors`.
     """
-    made = rebuilt(model, change=lambda layer: _retyped(layer, dtype))
+    if dtype == BYTES:
+        made = rebuilt(model, change=_in_bytes, move=int8.take_weights)
+    else:
+        made = rebuilt(model, change=lambda layer: _retyped(layer, dtype))
     outputs = keras.tree.map_structure(lambda output: ops.cast(output, FULL), made.output)
     made = keras.Model(made.inputs, outputs, name=model.name)
     found = errors(model, made)
@@ -73,6 +80,11 @@ def _random_input(symbol: Any, seed: int) -> NDArray:
     if shape[-1] != 4:
         return rng.normal(size=shape).astype(symbol.dtype)
     return np.eye(4, dtype=symbol.dtype)[rng.integers(0, 4, shape[:-1])]
+
+
+def _in_bytes(layer: keras.layers.Layer) -> keras.layers.Layer | None:
+    kind = int8.kind_for(layer)
+    return None if kind is None else kind.from_config(portable(layer.get_config()))
 
 
 def _retyped(layer: keras.layers.Layer, dtype: str) -> keras.layers.Layer:
