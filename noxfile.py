@@ -213,8 +213,13 @@ def benchmarks(session: nox.Session) -> None:
     session.run("python", "benchmarks/convert_checkpoint.py", env={"KERAS_BACKEND": "jax"})
     session.run("python", "benchmarks/convert_dataset.py")
     agreement = str(BENCHMARKS / "agreement.json")
-    session.run("python", "benchmarks/one_window.py")
-    session.run("python", "benchmarks/segmentation_windows.py")
+    for model in ("borzoi", "borzoi_prime", "enformer", "basenji2"):
+        session.run("python", "benchmarks/one_window.py", "--model", model, "--rounds", "5")
+    for script in ("segmentation_windows", "variants_in_window", "part_of_window", "gpu_window"):
+        session.run("python", f"benchmarks/{script}.py", "--rounds", "5")
+    for backend in TRAINING:
+        out = str(BENCHMARKS / f"stages_{backend}.md")
+        session.run("python", "benchmarks/stages.py", "--out", out, env={"KERAS_BACKEND": backend})
     session.run("python", "benchmarks/borzoi_attribution.py")
     session.run("python", "benchmarks/full_size_agreement.py", "--out", agreement, *session.posargs)
 

@@ -31,28 +31,44 @@ PACKAGES = {
 # --- in the process that is measured -----------------------------------------------------------------------------
 
 
-def timed(predict: Callable[[Any], Any], x: Any) -> dict:
-    """Seconds of one prediction, of the clock and of all processors, and the process' highest memory so far."""
+def timed(predict: Callable[[Any], Any], x: Any, device_gb: Callable[[], float | None] = lambda: None) -> dict:
+    """Seconds of one prediction, of the clock and of all processors, and the highest memory so far."""
     before, used = time.perf_counter(), time.process_time()
     shape = np.asarray(predict(x)).shape
     return {
         "seconds": time.perf_counter() - before,
         "processor_seconds": time.process_time() - used,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "device_gb": device_gb(),
         "output_shape": shape,
     }
 
 
-def take_turns(build: Callable[[], Callable[[Any], Any]], x: Any, packages: Iterable[str]) -> None:
-    """Build a network and predict, and predict again for every line of the standard input; print what each took."""
+def take_turns(
+    build: Callable[[], Callable[[Any], Any]],
+    x: Any,
+    packages: Iterable[str],
+    device_gb: Callable[[], float | None] = lambda: None,
+) -> None:
+    """Build a network and predict, and predict again for every line of the standard input; print what each took.
+
+    Parameters
+    ----------
+    build
+        Gives what predicts ``x``.
+    packages
+        Whose versions to tell.
+    device_gb
+        Highest memory of an accelerator so far.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # packages print, too
     start = time.perf_counter()
     predict = build()
     told = {"build_seconds": time.perf_counter() - start, "versions": installed(*packages)}
-    print(json.dumps({**told, **timed(predict, x)}), file=answers, flush=True)
+    print(json.dumps({**told, **timed(predict, x, device_gb)}), file=answers, flush=True)
     for _ in sys.stdin:
-        print(json.dumps(timed(predict, x)), file=answers, flush=True)
+        print(json.dumps(timed(predict, x, device_gb)), file=answers, flush=True)
 
 
 def installed(*packages: str) -> dict[str, str]:
@@ -69,7 +85,9 @@ def installed(*packages: str) -> dict[str, str]:
 # --- in the process that starts the others ----------------------------------------------------------------------
 
 
-def started(command: list[str], backend: str, threads: int, errors: IO[str]) -> subprocess.Popen[str]:
+def started(
+    command: list[str], backend: str, threads: int, errors: IO[str], *, gpu: bool = False
+) -> subprocess.Popen[str]:
     """A command on a backend and its share of processors, whose input and output are at hand."""
     environment = {
         **os.environ,
@@ -77,9 +95,9 @@ def started(command: list[str], backend: str, threads: int, errors: IO[str]) -> 
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "TF_CPP_MIN_LOG_LEVEL": "2",
-        "CUDA_VISIBLE_DEVICES": "",
-        "JAX_PLATFORMS": "cpu",
     }
+    if not gpu:
+        environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
     processors = sorted(os.sched_getaffinity(0))[:threads]
     return subprocess.Popen(
         command,
@@ -106,10 +124,10 @@ def run(command: list[str], backend: str, threads: int, out: Path) -> dict:
 class Waiting:
     """A process of :func:`take_turns`, which has predicted once and waits for its turns."""
 
-    def __init__(self, command: list[str], backend: str, threads: int) -> None:
+    def __init__(self, command: list[str], backend: str, threads: int, *, gpu: bool = False) -> None:
         self.threads = threads
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (open as long as the process)
-        self.process = started(command, backend, threads, self.errors)
+        self.process = started(command, backend, threads, self.errors, gpu=gpu)
         self.warm_up = self._answer()
 
     def turn(self) -> dict:
@@ -136,11 +154,13 @@ class Waiting:
         self.errors.close()
 
 
-def in_turns(commands: Mapping[str, tuple[list[str], str]], rounds: int, threads: int) -> dict[str, dict]:
+def in_turns(
+    commands: Mapping[str, tuple[list[str], str]], rounds: int, threads: int, *, gpu: bool = False
+) -> dict[str, dict]:
     """What contestants take to warm up and in each round, by name; each is given as its command and backend."""
     waiting = {}
     for name, (command, backend) in commands.items():
-        waiting[name] = Waiting(command, backend, threads)
+        waiting[name] = Waiting(command, backend, threads, gpu=gpu)
         print(f"{name}: {waiting[name].warm_up}", flush=True)
     found: dict[str, dict] = {name: {"warm_up": one.warm_up, "rounds": []} for name, one in waiting.items()}
     for number in range(rounds):
@@ -161,6 +181,7 @@ def summary(entry: Mapping[str, Any]) -> dict:
     return {
         **{name: median(one[name] for one in rounds) for name in ("seconds", "processor_seconds", "machine_gflops")},
         "peak_gb": max(one["peak_gb"] for one in rounds),
+        "device_gb": rounds[-1].get("device_gb"),
         "spread": [pick(one["seconds"] for one in rounds) for pick in (min, max)],
         "warm_up": entry["warm_up"]["build_seconds"] + entry["warm_up"]["seconds"],
         "versions": entry["warm_up"]["versions"],

@@ -23,7 +23,7 @@ from typing import Any
 
 import measuring
 import numpy as np
-from multiply_adds import of_layer
+from multiply_adds import multiply_adds
 
 #: Name of a stage by how its layers' names begin.
 STAGES = {
@@ -104,7 +104,7 @@ def main() -> None:
         before = measuring.peak_gflops(threads)
         taken = seconds_of(part, given.runs)
         peak = (before + measuring.peak_gflops(threads)) / 2
-        products = sum(of_layer(layer) for layer in part.layers)
+        products = multiply_adds(part)
         entry = totals.setdefault(stage, [0.0, 0.0, 0.0])
         for number, value in enumerate((products, taken, taken * peak)):
             entry[number] += value

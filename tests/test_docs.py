@@ -167,10 +167,11 @@ def test_agreement_table_shows_the_worst_pair(tmp_path, monkeypatch):
     file = tmp_path / "agreement.json"
     assert "nox -s benchmarks" in agreement_lines(file)[0]
     pairs = [{"worst": 2e-6, "median": 1e-7}, {"worst": 1e-6, "median": 3e-7}]
-    borzoi = {"parameters": 1234, "moved by": {"skips": {"median": 0.5}}, "pairs": pairs}
+    variant = {"jax": {"worst": 3e-6}, "torch": {"worst": 4e-6}}
+    borzoi = {"parameters": 1234, "moved by": {"skips": {"median": 0.5}}, "pairs": pairs, "variant": variant}
     file.write_text(json.dumps({"versions": {"keras": "3"}, "models": {"borzoi": borzoi}}))
     assert agreement_lines(file)[2:] == [
-        "| borzoi | 1,234 | 2.0e-06 | 3.0e-07 | skips 5.0e-01 |",
+        "| borzoi | 1,234 | 2.0e-06 | 3.0e-07 | 4.0e-06 | skips 5.0e-01 |",
         "",
         "Measured with keras 3.",
     ]

@@ -222,8 +222,13 @@ class MultiheadAttention(WithProjections):
         )
         return self._embedding_layer(merge_heads(out, count, self.heads * self.value_size))
 
+    @property
+    def in_runs(self) -> bool:
+        """Whether distances that have the same features are computed once in a prediction."""
+        return len(self._distinct) <= MOST_RUNS and keras.backend.backend() in RUNS_PAY_ON
+
     def _relative_term(self, queries: Any, span: tuple[int, int], training: bool | None) -> RelativeTerm | RunsTerm:
-        in_runs = not training and len(self._distinct) <= MOST_RUNS and keras.backend.backend() in RUNS_PAY_ON
+        in_runs = not training and self.in_runs
         features = ops.convert_to_tensor(self._distinct if in_runs else self._position_table, dtype="float32")
         features = self._position_dropout(features, training=training)
         keys = ops.cast(self._r_k_layer(features), queries.dtype)

@@ -47,7 +47,8 @@ class Measured(Generated):
         files = sorted(self.folder("benchmarks").glob(f"{wanted}.md"))
         text = "\n\n".join(path.read_text() for path in files) or "*Nothing was measured yet: run `nox -s benchmarks`.*"
         # a page of its own may have headings; inside another page they would break its outline
-        return self.parsed(re.sub(r"^#+ (.*)$", r"**\1**", text, flags=re.MULTILINE).splitlines())
+        text = re.sub(r"^#+ (.*)$", r"**\1**", text, flags=re.MULTILINE)
+        return self.parsed(re.sub(r"(!\[[^]]*\]\()(?=\w+\.)", r"\1benchmarks/", text).splitlines())
 
 
 def setup(app):

@@ -31,15 +31,20 @@ def parity_lines(folder):
 
 
 def agreement_lines(file):
-    """Markdown table of how far backends are apart at full size, and of how far a broken network is."""
+    """Markdown table of how far backends and forms of a network are apart at full size, and a broken one from it."""
     if not file.exists():
         return ["*No figures were recorded yet: run `nox -s benchmarks`.*"]
     report = json.loads(file.read_text())
-    lines = ["| Network | Parameters | worst track | median track | a broken one moves |", "|---|---:|---:|---:|---|"]
+    lines = [
+        "| Network | Parameters | worst track | median track | a variant, by reuse | a broken one moves |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
     for name, found in report["models"].items():
         worst = max(row["worst"] for row in found["pairs"])
         median = max(row["median"] for row in found["pairs"])
         moved = ", ".join(f"{what} {by['median']:.1e}" for what, by in found["moved by"].items())
-        lines.append(f"| {name} | {found['parameters']:,} | {worst:.1e} | {median:.1e} | {moved} |")
+        reused = [row["worst"] for row in found.get("variant", {}).values()]
+        variant = f"{max(reused):.1e}" if reused else ""
+        lines.append(f"| {name} | {found['parameters']:,} | {worst:.1e} | {median:.1e} | {variant} | {moved} |")
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return [*lines, "", f"Measured with {versions}."]

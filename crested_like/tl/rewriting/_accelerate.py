@@ -50,13 +50,13 @@ def accelerate(
     bins
         Output bins to compute: a ``range`` or a slice without steps, or ``(first, after the last)``; default all.
     precision
-        Type that the network keeps its weights in and computes in: ``"float32"``, or ``"bfloat16"`` or ``"float16"``
-        for half the memory, and for more speed on processors and cards that have such numbers. With ``"int8"`` kernels
-        are kept in a byte a number, with a factor for each output channel, and all is computed in float32: a quarter of
-        the memory and of the file, at the same speed. The result then has weights of its own. How far its predictions
-        are from those in float32 is measured on a random sequence, logged, and noted on its card in
-        ``metrics["precision"]``: the largest error over bins in parts of a track's range, of the worst track and of the
-        median one. Predictions are float32 all the same.
+        Type that the network keeps its weights in and computes in: ``"float32"``, or ``"bfloat16"`` or ``"float16"``,
+        all but its last layers, for half the memory, and for more speed where a processor or card has such numbers.
+        With ``"int8"`` kernels are kept in a byte a number, with a factor for each output channel, and all is computed
+        in float32: a quarter of the memory and of the file, at the same speed. The result then has weights of its own.
+        How far its predictions are from those in float32 is measured on a random sequence, logged, and noted on its
+        card in ``metrics["precision"]``: the largest error over bins in parts of a track's range, of the worst track
+        and of the median one. Predictions are float32 all the same.
     passes
         Names of the rewritings to make, in any order; default all that pay on the current backend and device:
 

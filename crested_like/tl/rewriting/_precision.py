@@ -10,10 +10,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from crested_like import _graph
 from crested_like.checkpoints._keras import portable
 from crested_like.layers import int8
 from crested_like.tl._forward import forward_all
-from crested_like.tl.rewriting._rebuild import rebuilt
+from crested_like.tl.rewriting._rebuild import rebuilt, structure
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +41,7 @@ def in_precision(model: keras.Model, dtype: str) -> tuple[keras.Model, dict[str,
     model, facts
         The copy, and how far its predictions of random DNA are from those in float32, by :func:`errors`.
     """
-    if dtype == BYTES:
-        made = rebuilt(model, change=_in_bytes, move=int8.take_weights)
-    else:
-        made = rebuilt(model, change=lambda layer: _retyped(layer, dtype))
-    outputs = keras.tree.map_structure(lambda output: ops.cast(output, FULL), made.output)
-    made = keras.Model(made.inputs, outputs, name=model.name)
+    made = rebuilt(model, change=_in_bytes, move=int8.take_weights) if dtype == BYTES else _in_half(model, dtype)
     found = errors(model, made)
     log.warning(
         "Model %r in %s: its largest error on random DNA is %.1e of a track's range, in the median track %.1e.",
@@ -80,6 +76,16 @@ def _random_input(symbol: Any, seed: int) -> NDArray:
     if shape[-1] != 4:
         return rng.normal(size=shape).astype(symbol.dtype)
     return np.eye(4, dtype=symbol.dtype)[rng.integers(0, 4, shape[:-1])]
+
+
+def _in_half(model: keras.Model, dtype: str) -> keras.Model:
+    """All but the layers that make the outputs, whose digits would be lost in the end."""
+    last = {id(_graph.producer(output).layer) for output in model.outputs}
+    made = rebuilt(model, change=lambda layer: None if id(layer) in last else _retyped(layer, dtype))
+    if all(output.dtype == FULL for output in made.outputs):
+        return made
+    inputs, outputs = structure(made)
+    return keras.Model(inputs, keras.tree.map_structure(lambda y: ops.cast(y, FULL), outputs), name=made.name)
 
 
 def _in_bytes(layer: keras.layers.Layer) -> keras.layers.Layer | None:
