@@ -40,7 +40,10 @@ def _of_tiles(layer: Any, positions: int) -> int:
 
 def _of_attention(layer: Any, tokens: int, queries: int) -> int:
     """Projections, logits, sums of values, and the relative logits of all distances or of their distinct ones."""
+    import keras
+
     from crested_like import layers
+    from crested_like.layers.attention import PICKED_ON
 
     key_size = getattr(layer, "key_size", None) or layer.head_size
     value_size = getattr(layer, "value_size", key_size)
@@ -48,7 +51,11 @@ def _of_attention(layer: Any, tokens: int, queries: int) -> int:
     distances = 0
     if isinstance(layer, layers.MultiheadAttention) and layer.num_position_features:
         distances = len(layer._distinct) if layer.in_runs else 2 * tokens - 1
-        total += queries * layer.heads * key_size * min(distances, tokens)
+        if not layer.in_runs:
+            total += queries * layer.heads * key_size * tokens
+        else:
+            by_product = 0 if keras.backend.backend() in PICKED_ON else tokens
+            total += queries * layer.heads * distances * (key_size + by_product)
     for weight in layer.weights:
         if not weight.path.endswith("kernel") or len(weight.shape) < 2:
             continue

@@ -23,6 +23,7 @@ from crested_like.cli import (
     fetch,
     genes,
     models,
+    plan,
     predict,
     report,
     score_variants,
@@ -91,6 +92,7 @@ def _options(
 
 
 app.command("predict", no_args_is_help=False, epilog=predict.EXAMPLES)(predict.predict)
+app.command("plan", epilog=plan.EXAMPLES)(plan.plan)
 app.command("score-variants", epilog=score_variants.EXAMPLES)(score_variants.score_variants)
 app.command("genes", epilog=genes.EXAMPLES)(genes.genes)
 app.command("explain", epilog=explain.EXAMPLES)(explain.explain)

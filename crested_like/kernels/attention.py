@@ -121,8 +121,11 @@ def _in_loop(queries: Any, keys: Any, values: Any, first: int, relative: Relativ
         if real is not None:
             there = ops.slice(real, (0, begin, 0), (ops.shape(real)[0], rows, 1))
             logits = ops.where(ops.logical_and(there, columns), ops.cast(logits, "float32"), FORBIDDEN)
-        weights = ops.cast(ops.softmax(ops.cast(logits, "float32"), axis=-1), values.dtype)
-        return ops.matmul(weights, ops.take(values, head, axis=1))
+        logits = ops.cast(logits, "float32")
+        weights = ops.exp(logits - ops.max(logits, axis=-1, keepdims=True))
+        total = ops.sum(weights, axis=-1, keepdims=True)
+        mixed = ops.matmul(ops.cast(weights, values.dtype), ops.take(values, head, axis=1))
+        return mixed / ops.cast(total, values.dtype)  # fewer numbers to divide than weights
 
     places = np.stack(np.meshgrid(range(heads), range(0, blocks * rows, rows), indexing="ij"), -1).reshape(-1, 2)
     found = loops.one_by_one(one, places.astype(np.int32))  # (heads * blocks, B, rows, V)

@@ -11,8 +11,8 @@ from typing import Any
 
 from crested_like.kernels.relative import RunsTerm, runs_met
 
-#: Logits at a time: 2 MB.
-ENTRIES = 2**19
+#: Logits at a time: 8 MB.
+ENTRIES = 2**21
 #: Queries at a time at least; matrix products of fewer rows are slow.
 LEAST_ROWS = 128
 

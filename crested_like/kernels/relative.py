@@ -19,7 +19,8 @@ class RelativeTerm:
     queries
         ``(B or 1, H, T, K)``.
     keys
-        ``(H, K, 2 T - 1)``: column m belongs to distance ``m - (T - 1)``.
+        ``(H, K, 2 T - 1)``, or ``(1, K, 2 T - 1)`` if all heads have the same: column m belongs to distance
+        ``m - (T - 1)``.
     heads, length
         H and T.
     first
@@ -47,7 +48,8 @@ class RelativeTerm:
         """Logits of one head, of some queries from the ``begin``-th on: ``(B or 1, rows, T)``; both may be traced."""
         more = self.keys.shape[2] - 2 * self.length + 1
         column = self.length + more - self.first - rows - begin
-        keys = ops.slice(self.keys, (head, 0, column), (1, self.keys.shape[1], self.length + rows - 1))
+        owner = head if self.keys.shape[0] > 1 else 0
+        keys = ops.slice(self.keys, (owner, 0, column), (1, self.keys.shape[1], self.length + rows - 1))
         logits = ops.matmul(block_of(self.queries, head, begin, rows), keys[0])
         return relative_shift(ops.expand_dims(logits, 1), 1, rows, self.length)[:, 0]
 

@@ -20,8 +20,8 @@ from crested_like.layers._stand_in import StandIn
 BASES = ("central_mask", "enformer")
 #: Distinct features of distances, up to which the relative term is made from one column each.
 MOST_RUNS = 64
-#: Backends on which that was measured to be faster than the product with all distances.
-RUNS_PAY_ON = ("torch",)
+#: Backends on which picking these columns was measured to be faster than a product with a matrix that picks them.
+PICKED_ON = ("torch",)
 
 
 @serializable("MultiheadAttention", formerly=("crested>MultiheadAttention", "MultiheadAttention"))
@@ -225,23 +225,25 @@ class MultiheadAttention(WithProjections):
     @property
     def in_runs(self) -> bool:
         """Whether distances that have the same features are computed once in a prediction."""
-        return len(self._distinct) <= MOST_RUNS and keras.backend.backend() in RUNS_PAY_ON
+        return len(self._distinct) <= MOST_RUNS
 
     def _relative_term(self, queries: Any, span: tuple[int, int], training: bool | None) -> RelativeTerm | RunsTerm:
-        in_runs = not training and self.in_runs
+        in_runs = self.in_runs and not training
         features = ops.convert_to_tensor(self._distinct if in_runs else self._position_table, dtype="float32")
         features = self._position_dropout(features, training=training)
         keys = ops.cast(self._r_k_layer(features), queries.dtype)
-        keys = ops.reshape(keys, (-1, self.heads, self.key_size))
+        keys = ops.transpose(ops.reshape(keys, (-1, self.heads, self.key_size)), (1, 2, 0))
         bias = ops.cast(self.position_bias, queries.dtype)
         queries = (
             queries + bias
             if self.content_position_bias
             else ops.broadcast_to(bias, (1, self.heads, span[1] - span[0], self.key_size))
         )
-        keys = ops.transpose(keys, (1, 2, 0))
-        if in_runs:
+        if in_runs and keras.backend.backend() in PICKED_ON:
             return RunsTerm(queries, keys, self._runs, span[0])
+        if in_runs:  # the logits of each distinct feature, and for every distance a column that picks its own
+            queries = ops.matmul(queries, keys)
+            keys = ops.convert_to_tensor(np.eye(len(self._distinct))[:, self._runs][None], dtype=queries.dtype)
         return RelativeTerm(queries, keys, self.heads, self._length, span[0])
 
     def get_config(self) -> dict:
