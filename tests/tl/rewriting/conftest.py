@@ -36,12 +36,10 @@ def _with_weights_that_matter(model, seed=0):
     return model
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _small_ones_too():
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch):
     """Rewrite narrow layers, too, which would not gain from it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cook_toom, "LEAST_CHANNELS", 1)
-        yield
+    monkeypatch.setattr(cook_toom, "LEAST_CHANNELS", 1)
 
 
 SLOW = ("borzoi_prime", "basenji2")
