@@ -20,8 +20,8 @@ from crested_like.layers._stand_in import StandIn
 BASES = ("central_mask", "enformer")
 #: Distinct features of distances, up to which the relative term is made from one column each.
 MOST_RUNS = 64
-#: Backends on which picking these columns was measured to be faster than a product with a matrix that picks them.
-PICKED_ON = ("torch",)
+#: Backends on which it was measured to be faster to pick these columns, and to have a matrix pick them in a product.
+PICKED_ON, MULTIPLIED_ON = ("torch",), ("jax", "tensorflow")
 
 
 @serializable("MultiheadAttention", formerly=("crested>MultiheadAttention", "MultiheadAttention"))
@@ -225,7 +225,7 @@ class MultiheadAttention(WithProjections):
     @property
     def in_runs(self) -> bool:
         """Whether distances that have the same features are computed once in a prediction."""
-        return len(self._distinct) <= MOST_RUNS
+        return len(self._distinct) <= MOST_RUNS and keras.backend.backend() in (*PICKED_ON, *MULTIPLIED_ON)
 
     def _relative_term(self, queries: Any, span: tuple[int, int], training: bool | None) -> RelativeTerm | RunsTerm:
         in_runs = self.in_runs and not training
