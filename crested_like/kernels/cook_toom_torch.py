@@ -59,8 +59,10 @@ def _tiles(x: Any, start: int, end: int, tile: int, seen: int) -> Any:
     first, last = tile * start - margin, tile * end + margin
     x_of_chunk = x[max(first, 0) : last]
     missing = max(-first, 0), max(last - len(x), 0)
-    if any(missing) or x_of_chunk.stride(1) != 1:
+    if any(missing):
         x_of_chunk = torch.nn.functional.pad(x_of_chunk, (0, 0, *missing))
+    if x_of_chunk.stride(1) != 1:
+        x_of_chunk = x_of_chunk.contiguous()
     row = x_of_chunk.stride(0)
     shape = end - start, seen, x.shape[1]
     return x_of_chunk.as_strided(shape, (tile * row, row, 1), x_of_chunk.storage_offset())

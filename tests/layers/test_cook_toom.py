@@ -38,6 +38,17 @@ def test_gives_the_direct_sum(rng, length):
         assert np.linalg.norm(got - want) <= 1e-6 * np.linalg.norm(want)
 
 
+def test_of_numbers_that_lie_otherwise_in_memory(rng):
+    """A transposed view, as pooling gives it on PyTorch; long enough for chunks that touch neither end."""
+    plain, fast = a_pair(rng, 6, 7)
+    x = rng.normal(size=(1, 8_200, 6)).astype("float32")
+    inputs = keras.Input((6, 8_200))
+    model = keras.Model(inputs, fast(keras.layers.Permute((2, 1))(inputs)))
+    want = slow_convolution(x, *plain.get_weights())
+    got = model.predict(x.swapaxes(1, 2), verbose=0)
+    assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
+
+
 def test_without_a_bias(rng):
     plain, fast = a_pair(rng, 3, 4, use_bias=False)
     x = rng.normal(size=(1, 13, 3)).astype("float32")
