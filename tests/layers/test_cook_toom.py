@@ -40,12 +40,14 @@ def test_gives_the_direct_sum(rng, length):
 
 def test_of_numbers_that_lie_otherwise_in_memory(rng):
     """A transposed view, as pooling gives it on PyTorch; long enough for chunks that touch neither end."""
+    torch = pytest.importorskip("torch")
+    if keras.backend.backend() != "torch":
+        pytest.skip("only PyTorch has such views")
     plain, fast = a_pair(rng, 6, 7)
-    x = rng.normal(size=(1, 8_200, 6)).astype("float32")
-    inputs = keras.Input((6, 8_200))
-    model = keras.Model(inputs, fast(keras.layers.Permute((2, 1))(inputs)))
-    want = slow_convolution(x, *plain.get_weights())
-    got = model.predict(x.swapaxes(1, 2), verbose=0)
+    x = rng.normal(size=(1, 6, 8_200)).astype("float32")
+    want = slow_convolution(x.swapaxes(1, 2), *plain.get_weights())
+    with torch.no_grad():
+        got = fast(torch.from_numpy(x).transpose(1, 2)).numpy()
     assert np.abs(got - want).max() <= 2e-6 * np.abs(want).max()
 
 
