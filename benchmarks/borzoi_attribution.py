@@ -16,7 +16,6 @@ Writes ``docs/benchmarks/borzoi_attribution.md`` and ``.json`` beside it; rows t
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import resource
@@ -124,27 +123,19 @@ def table(report: dict) -> str:
         "| package | backend | runs | seconds | processor seconds | peak memory |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    versions: dict[str, str] = {}
     for name, row in sorted(report["contestants"].items(), key=lambda item: item[1].get("processor_seconds", 1e9)):
         package, backend = name.split("/")
         if "error" in row:
             lines.append(f"| {package} | {backend} | | | | {row['error']} with {row['limit_gb'] or 'all'} GB |")
             continue
-        versions |= row["versions"]
         package = f"**{package}**" if package == OURS else package
         lines.append(
             f"| {package} | {backend} | {row['runs']} | {row['seconds']:.0f} | {row['processor_seconds']:.0f} | "
             f"{row['peak_gb']:.1f} GB |"
         )
-    lines += [
-        "",
-        f"Window: {report['window']}.",
-        measuring.machine_line(report["machine"]),
-        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/borzoi_attribution.py`.",
-        "",
-    ]
-    return "\n".join(lines)
+    measured = [row for row in report["contestants"].values() if "error" not in row]
+    ending = measuring.ending(report, measured, "python benchmarks/borzoi_attribution.py")
+    return "\n".join([*lines, "", f"Window: {report['window']}.", *ending])
 
 
 def main() -> None:
@@ -177,10 +168,7 @@ def main() -> None:
             row = measuring.run(command, contestant.split("/")[1], given.threads, result) | {"limit_gb": given.limit}
             print(f"{contestant}: {row}", flush=True)
             report["contestants"][contestant] = row
-            report["machine"], report["date"] = measuring.machine(given.threads), datetime.date.today().isoformat()
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            given.out.write_text(json.dumps(report, indent=1) + "\n")
-            given.out.with_suffix(".md").write_text(table(report))
+            measuring.written(report, given.threads, given.out, table)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ Writes ``docs/benchmarks/gpu_window.md`` and ``.json`` beside it.
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -192,9 +190,7 @@ def table(report: dict) -> str:
     ]
     rows = _rows(report["contestants"])
     good = {name: row for name, row in rows.items() if "error" not in row}
-    versions: dict[str, str] = {}
     for name, row in sorted(good.items(), key=lambda item: item[1]["seconds"]):
-        versions |= row["versions"]
         low, high = row["spread"]
         memory = "" if row["device_gb"] is None else f"{row['device_gb']:.1f} GB"
         lines.append(
@@ -202,12 +198,8 @@ def table(report: dict) -> str:
             f"{memory} | {row['warm_up']:.0f} s |"
         )
     lines += ["", *(f"{name}: {row['error']}." for name, row in rows.items() if "error" in row)]
-    most = max((row["count"] for row in good.values()), default=0)
-    lines += [
-        f"Card: {report['card']}. Versions: {', '.join(f'{key} {value}' for key, value in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/gpu_window.py --rounds {most}`.",
-        "",
-    ]
+    command = f"python benchmarks/gpu_window.py --rounds {measuring.rounds_of(good.values())}"
+    lines += [f"Card: {report['card']}.", *measuring.ending(report, good.values(), command)]
     return "\n".join(lines)
 
 
@@ -232,7 +224,7 @@ def main() -> None:
         ceiling(given.precision, SIDE)
         return
     found = None if given.check else card()
-    report: dict[str, Any] = {"card": found, "date": datetime.date.today().isoformat()}
+    report: dict[str, Any] = {"card": found}
     with tempfile.TemporaryDirectory() as folder:
         if found is None:
             report["checks"] = checked(Path(folder), given.threads)
@@ -247,9 +239,7 @@ def main() -> None:
                 report["ceiling"][precision] = float(done.stdout)
             wanted = commands(given.peers_python, window, small=False)
             report["contestants"] = measuring.in_turns(wanted, given.rounds, given.threads, gpu=True)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(table(report))
+    measuring.written(report, given.threads, given.out, table)
 
 
 if __name__ == "__main__":

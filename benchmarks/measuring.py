@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import json
 import os
@@ -242,6 +243,30 @@ def machine(threads: int) -> dict:
         "instruction sets": [name for name in sets if name in flags],
         "memory_gb": round(memory),
     }
+
+
+def written(report: dict, threads: int, out: Path, page: Callable[[dict], str]) -> None:
+    """Note machine and day in a report, and write it as JSON, with its page beside it."""
+    report |= {"machine": machine(threads), "date": datetime.date.today().isoformat()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(report, indent=1) + "\n")
+    out.with_suffix(".md").write_text(page(report))
+
+
+def ending(report: dict, rows: Iterable[Mapping[str, Any]], command: str) -> list[str]:
+    """What a page ends with: the machine, versions, and how to repeat it; rows are those that were measured."""
+    return [machine_line(report["machine"]), versions_line(rows), f"Measured on {report['date']} with `{command}`.", ""]
+
+
+def versions_line(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A sentence on the packages that took part."""
+    found = {name: version for row in rows for name, version in row["versions"].items()}
+    return f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(found.items()))}."
+
+
+def rounds_of(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Most rounds of any contestant."""
+    return max((row["count"] for row in rows), default=0)
 
 
 def machine_line(facts: dict) -> str:

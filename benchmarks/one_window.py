@@ -18,7 +18,6 @@ Writes ``docs/benchmarks/<model>_window.md``, ``.json`` and ``.svg``.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
 import subprocess
@@ -192,14 +191,10 @@ def ratios(good: dict[str, dict]) -> str:
 
 def table(report: dict) -> str:
     """The result as a page for the docs."""
-    model, facts = report["model"], report["machine"]
+    model = report["model"]
     length, tracks = MODELS[model]
     rows = {name: measuring.summary(entry) for name, entry in report["contestants"].items()}
     good = {name: row for name, row in rows.items() if "error" not in row}
-    versions: dict[str, str] = {}
-    for row in good.values():
-        versions.update(row["versions"])
-    most = max((row["count"] for row in good.values()), default=0)
     lines = [
         f"# One {TITLES[model]} window on the CPU",
         "",
@@ -228,11 +223,9 @@ def table(report: dict) -> str:
         "",
         "GPU: not measured.",
         "",
-        measuring.machine_line(facts),
-        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/one_window.py --model {model} --rounds {most}`.",
-        "",
     ]
+    command = f"python benchmarks/one_window.py --model {model} --rounds {measuring.rounds_of(good.values())}"
+    lines += measuring.ending(report, good.values(), command)
     return "\n".join(lines)
 
 
@@ -273,7 +266,6 @@ def main() -> None:
         compete(BY_NAME[given.compete], given.model, given.window)
         return
     out = given.out or DOCS / f"{given.model}_window.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     report = json.loads(out.read_text()) if out.exists() else {"model": given.model}
     wanted = installed(given.model, given.only, given.peers_python)
     known = {name: entry for name, entry in report.get("contestants", {}).items() if name not in map(str, wanted)}
@@ -283,10 +275,7 @@ def main() -> None:
         np.save(window, windows.one_hot(sequence))
         commands = {str(one): command(one, python, given.model, window) for one, python in wanted.items()}
         report["contestants"] = {**known, **measuring.in_turns(commands, given.rounds, given.threads)}
-    report["machine"] = measuring.machine(given.threads)
-    report["date"] = datetime.date.today().isoformat()
-    out.write_text(json.dumps(report, indent=1) + "\n")
-    out.with_suffix(".md").write_text(table(report))
+    measuring.written(report, given.threads, out, table)
     draw(report, out.with_suffix(".svg"))
 
 

@@ -12,8 +12,6 @@ Writes ``docs/benchmarks/part_of_window.md`` and ``.json`` beside it.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import sys
 import tempfile
@@ -59,29 +57,20 @@ def table(report: dict) -> str:
         "| backend | tracks | bins | rounds | seconds | peak memory |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    versions: dict[str, str] = {}
-    most = 0
-    for name, entry in report["contestants"].items():
+    rows = {name: measuring.summary(entry) for name, entry in report["contestants"].items()}
+    for name, row in rows.items():
         backend, selection = name.split("/")
-        row = measuring.summary(entry)
         if "error" in row:
             lines.append(f"| {backend} | {selection} | | | {row['error']} | |")
             continue
-        versions |= row["versions"]
-        most = max(most, row["count"])
         (tracks, bins), (low, high) = SELECTIONS[selection], row["spread"]
         lines.append(
             f"| {backend} | {tracks:,} | {bins:,} | {row['count']} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
             f"{row['peak_gb']:.1f} GB |"
         )
-    lines += [
-        "",
-        measuring.machine_line(report["machine"]),
-        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/part_of_window.py --rounds {most}`.",
-        "",
-    ]
-    return "\n".join(lines)
+    good = [row for row in rows.values() if "error" not in row]
+    command = f"python benchmarks/part_of_window.py --rounds {measuring.rounds_of(good)}"
+    return "\n".join([*lines, "", *measuring.ending(report, good, command)])
 
 
 def main() -> None:
@@ -110,15 +99,7 @@ def main() -> None:
             for selection in SELECTIONS
         }
         contestants = measuring.in_turns(commands, given.rounds, given.threads)
-    report = {
-        "window": source,
-        "contestants": contestants,
-        "machine": measuring.machine(given.threads),
-        "date": datetime.date.today().isoformat(),
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(table(report))
+    measuring.written({"window": source, "contestants": contestants}, given.threads, given.out, table)
 
 
 if __name__ == "__main__":

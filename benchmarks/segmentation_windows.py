@@ -15,7 +15,6 @@ Writes ``docs/benchmarks/segmentation_windows.md`` and ``.json`` beside it; rows
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.util
 import json
 import os
@@ -66,8 +65,7 @@ def facts_of(model: str) -> None:
 
 def table(report: dict) -> str:
     """The result as a page for the docs."""
-    versions: dict[str, str] = {}
-    most = 0
+    measured: list[dict] = []
     lines = [
         "# One window of the segmentation networks on the CPU",
         "",
@@ -87,8 +85,7 @@ def table(report: dict) -> str:
         rows = {backend: measuring.summary(turns) for backend, turns in entry["backends"].items()}
         good = {backend: row for backend, row in rows.items() if "error" not in row}
         for backend, row in sorted(good.items(), key=lambda item: item[1]["seconds"]):
-            versions |= row["versions"]
-            most = max(most, row["count"])
+            measured.append(row)
             rounds = entry["backends"][backend]["rounds"]
             share = median(2 * entry["multiply_adds"] / one["seconds"] / one["machine_gflops"] / 1e9 for one in rounds)
             low, high = row["spread"]
@@ -97,14 +94,8 @@ def table(report: dict) -> str:
                 f"{row['seconds']:.1f} ({low:.1f} to {high:.1f}) | {row['peak_gb']:.1f} GB | {row['warm_up']:.0f} s | "
                 f"{100 * share:.0f} % |"
             )
-    lines += [
-        "",
-        measuring.machine_line(report["machine"]),
-        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/segmentation_windows.py --rounds {most}`.",
-        "",
-    ]
-    return "\n".join(lines)
+    command = f"python benchmarks/segmentation_windows.py --rounds {measuring.rounds_of(measured)}"
+    return "\n".join([*lines, "", *measuring.ending(report, measured, command)])
 
 
 def main() -> None:
@@ -124,7 +115,6 @@ def main() -> None:
     if given.measure:
         facts_of(given.measure)
         return
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     report = json.loads(given.out.read_text()) if given.out.exists() else {"networks": {}}
     backends = [name for name in given.backends if importlib.util.find_spec(name) is not None]
     with tempfile.TemporaryDirectory() as folder:
@@ -139,10 +129,7 @@ def main() -> None:
             commands = {name: ([*command, "--window", str(window)], name) for name in backends}
             found = measuring.in_turns(commands, given.rounds, given.threads)
             report["networks"][model] = {**facts, "backends": {**known, **found}}
-    report["machine"] = measuring.machine(given.threads)
-    report["date"] = datetime.date.today().isoformat()
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(table(report))
+    measuring.written(report, given.threads, given.out, table)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ Writes ``docs/benchmarks/variants_in_window.md`` and ``.json`` beside it.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import sys
 import tempfile
@@ -80,7 +78,6 @@ def table(report: dict) -> str:
         name: row["seconds"] * (1 if name.startswith("crested_like/") else 2 * count) for name, row in good.items()
     }
     peers = [total[name] for name in total if name in PEERS]
-    versions: dict[str, str] = {}
     lines = [
         f"# {count} variants in one Borzoi window on the CPU",
         "",
@@ -93,7 +90,6 @@ def table(report: dict) -> str:
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for name, row in sorted(good.items(), key=lambda item: total[item[0]]):
-        versions |= row["versions"]
         package, backend = name.split("/")
         low, high = row["spread"]
         factor = f"{min(peers) / total[name]:.1f}" if peers else ""
@@ -101,15 +97,9 @@ def table(report: dict) -> str:
             f"| {package} | {backend} | {row['count']} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
             f"{total[name]:.0f} s | {row['peak_gb']:.1f} GB | {factor} |"
         )
-    most = max((row["count"] for row in good.values()), default=0)
     lines += ["", *(f"{name}: {row['error']}." for name, row in rows.items() if "error" in row)]
-    lines += [
-        measuring.machine_line(report["machine"]),
-        f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.",
-        f"Measured on {report['date']} with `python benchmarks/variants_in_window.py --rounds {most}`.",
-        "",
-    ]
-    return "\n".join(lines)
+    command = f"python benchmarks/variants_in_window.py --rounds {measuring.rounds_of(good.values())}"
+    return "\n".join([*lines, *measuring.ending(report, good.values(), command)])
 
 
 def main() -> None:
@@ -136,16 +126,8 @@ def main() -> None:
         commands = {f"{one_window.OURS}/{backend}": (ours, backend) for backend in given.backends}
         commands |= {str(one): one_window.command(one, python, "borzoi", window) for one, python in wanted.items()}
         contestants = measuring.in_turns(commands, given.rounds, given.threads)
-    report = {
-        "window": source,
-        "variants": given.variants,
-        "contestants": contestants,
-        "machine": measuring.machine(given.threads),
-        "date": datetime.date.today().isoformat(),
-    }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(report, indent=1) + "\n")
-    given.out.with_suffix(".md").write_text(table(report))
+    report = {"window": source, "variants": given.variants, "contestants": contestants}
+    measuring.written(report, given.threads, given.out, table)
 
 
 if __name__ == "__main__":
