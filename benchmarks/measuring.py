@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -135,9 +136,9 @@ class Waiting:
         """What one more prediction takes, and how fast the machine is just before."""
         if "error" in self.warm_up:
             return self.warm_up
-        rate = peak_gflops(self.threads)
+        rates = {"machine_gflops": peak_gflops(self.threads), "torch_gflops": peak_gflops(self.threads, "torch")}
         print("again", file=self.process.stdin, flush=True)
-        return {**self._answer(), "machine_gflops": rate}
+        return {**self._answer(), **rates}
 
     def _answer(self) -> dict:
         assert self.process.stdout is not None
@@ -194,20 +195,32 @@ def summary(entry: Mapping[str, Any]) -> dict:
 SIDE = 4_096
 
 
-def peak_gflops(threads: int) -> float:
-    """Rate of a large float32 matrix product in NumPy just now, the best of three in a fresh process."""
+#: How to multiply such a matrix by itself, by library.
+PRODUCTS = {
+    "numpy": "import numpy as np; one = np.ones((side, side), 'float32'); product = lambda: one @ one",
+    "torch": "import torch; one, out = torch.ones(side, side), torch.empty(side, side); "
+    "product = lambda: torch.mm(one, one, out=out)",
+}
+
+
+def peak_gflops(threads: int, library: str = "numpy") -> float | None:
+    """Rate of a large float32 matrix product just now, the best of three in a fresh process; None without the library.
+
+    Libraries differ by their products: NumPy has that of OpenBLAS, PyTorch that of MKL.
+    """
+    if importlib.util.find_spec(library) is None:
+        return None
     code = (
-        "import numpy as np, time\n"
-        f"a = np.random.default_rng(0).random(({SIDE}, {SIDE}), dtype='float32')\n"
+        f"import time; side = {SIDE}; {PRODUCTS[library]}\n"
         "seconds = []\n"
         "for _ in range(4):\n"
-        "    start = time.perf_counter(); a @ a; seconds.append(time.perf_counter() - start)\n"
-        f"print(2 * {SIDE}**3 / min(seconds[1:]) / 1e9)\n"
+        "    start = time.perf_counter(); product(); seconds.append(time.perf_counter() - start)\n"
+        "print(2 * side**3 / min(seconds[1:]) / 1e9)\n"
     )
     processors = sorted(os.sched_getaffinity(0))[:threads]
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
+        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
         capture_output=True,
         text=True,
         check=True,

@@ -19,7 +19,7 @@ def _of_layer(layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> int:
     from crested_like import layers
 
     if isinstance(layer, layers.Blockwise):
-        return outputs[0].shape[1] // layer.keep * multiply_adds(layer.network)
+        return math.ceil(outputs[0].shape[1] / layer.keep) * multiply_adds(layer.network)
     if isinstance(layer, layers.CookToomConv1D):
         return _of_tiles(layer.layer, inputs[0].shape[1])
     if isinstance(layer, layers.SomeAttention):

@@ -2,8 +2,8 @@
 
 Every network runs at its published size, with untrained weights, in a process of its own on each backend, and predicts
 one window of human DNA by ``tl.predict``. The first prediction compiles, and is shown apart; then backends take turns,
-and medians are reported. The peak is that of a matrix product of 4,096 by 4,096 in NumPy on the same processors, the
-best of three before each prediction.
+and medians are reported. The peak is that of a matrix product of 4,096 by 4,096 on the same processors, the best of
+three before each prediction, in PyTorch and in NumPy, whose products differ.
 
     python benchmarks/segmentation_windows.py                         # all networks and installed backends, one round
     python benchmarks/segmentation_windows.py --rounds 5              # as the documentation's numbers are made
@@ -72,11 +72,12 @@ def table(report: dict) -> str:
         "Published sizes, float32, one window a batch, 14 features at every base. Each backend in a process of its "
         "own, in turns; median seconds of so many rounds, in brackets the least and the most, the highest resident "
         "memory of the process, and the rate of the direct algorithm's operations as a share of that of a matrix "
-        f"product of {measuring.SIDE:,} by {measuring.SIDE:,} in NumPy just before. The warm-up is what building the "
-        "network and the first prediction take.",
+        f"product of {measuring.SIDE:,} by {measuring.SIDE:,} just before, in PyTorch and in NumPy (medians of the "
+        "rounds' shares). The warm-up is what building the network and the first prediction take.",
         "",
-        "| network | window | multiply-adds | backend | rounds | seconds | peak memory | warm-up | share of peak |",
-        "|---|---:|---:|---|---:|---:|---:|---:|---:|",
+        "| network | window | multiply-adds | backend | rounds | seconds | peak memory | warm-up | "
+        "share of PyTorch's peak | of NumPy's |",
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|---:|",
     ]
     for model, length in MODELS.items():
         entry = report["networks"].get(model)
@@ -87,15 +88,22 @@ def table(report: dict) -> str:
         for backend, row in sorted(good.items(), key=lambda item: item[1]["seconds"]):
             measured.append(row)
             rounds = entry["backends"][backend]["rounds"]
-            share = median(2 * entry["multiply_adds"] / one["seconds"] / one["machine_gflops"] / 1e9 for one in rounds)
+            of_torch, of_numpy = (share(entry, rounds, peak) for peak in ("torch_gflops", "machine_gflops"))
             low, high = row["spread"]
             lines.append(
                 f"| {TITLES[model]} | {length:,} bp | {entry['multiply_adds']:.2e} | {backend} | {row['count']} | "
                 f"{row['seconds']:.1f} ({low:.1f} to {high:.1f}) | {row['peak_gb']:.1f} GB | {row['warm_up']:.0f} s | "
-                f"{100 * share:.0f} % |"
+                f"{of_torch} | {of_numpy} |"
             )
     command = f"python benchmarks/segmentation_windows.py --rounds {measuring.rounds_of(measured)}"
     return "\n".join([*lines, "", *measuring.ending(report, measured, command)])
+
+
+def share(entry: dict, rounds: list[dict], peak: str) -> str:
+    """Median over the rounds of the rate of the direct algorithm's operations in a rate of the machine."""
+    if rounds[0][peak] is None:
+        return ""
+    return f"{median(2 * entry['multiply_adds'] / one['seconds'] / one[peak] / 1e9 for one in rounds):.0%}"
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from crested_like.kernels.relative import RelativeTerm, RunsTerm, block_of, fill
 QUERY_BLOCK = 512
 #: Logits of all heads, above which they are made in a loop.
 LOGITS_IN_CACHE = 2**22
+#: Logits of all heads, up to which OpenVINO gets them as one block, 4 GB where it has to write them down.
+LOGITS_OF_ONE_BLOCK = 2**30
 #: Logit of a key that is padding.
 FORBIDDEN = -1e30
 
@@ -74,15 +76,16 @@ def attend(
         return _in_loop(queries, keys, values, first, relative, real)
     keys = ops.transpose(keys, (0, 1, 3, 2))
     outputs = []
-    blocks = [0] if last is None else range(first, last, QUERY_BLOCK)
+    rows = last - first if last is not None and relative is None and _fused_if_whole(queries, keys) else QUERY_BLOCK
+    blocks = [0] if last is None else range(first, last, rows)
     for start in blocks:
-        stop = None if last is None else min(start + QUERY_BLOCK, last)
+        stop = None if last is None else min(start + rows, last)
         logits = ops.matmul(queries if stop is None else queries[:, :, start - first : stop - first], keys)
         if relative is not None:
             logits = logits + relative(start, stop)
         if real is not None:
-            rows = real if length is None else real[:, start:stop]
-            allowed = ops.logical_and(ops.expand_dims(rows, (1, 3)), ops.expand_dims(real, (1, 2)))
+            there = real if length is None else real[:, start:stop]
+            allowed = ops.logical_and(ops.expand_dims(there, (1, 3)), ops.expand_dims(real, (1, 2)))
             logits = ops.where(allowed, ops.cast(logits, "float32"), FORBIDDEN)
         # Keras warns of a softmax over one key, whose weight is 1
         weights = ops.softmax(ops.cast(logits, "float32"), axis=-1) if length != 1 else ops.ones_like(logits)
@@ -99,6 +102,15 @@ def _pays_in_loop(queries: Any, keys: Any, dropout: Any) -> bool:
         return False
     entries = queries.shape[1], queries.shape[2], keys.shape[2]
     return None not in entries and math.prod(entries) > LOGITS_IN_CACHE
+
+
+def _fused_if_whole(queries: Any, keys: Any) -> bool:
+    """Whether the compiler makes one kernel of all queries' attention, which then keeps no logits.
+
+    OpenVINO does, where nothing stands between the logits and their softmax but padding.
+    """
+    entries = queries.shape[1], queries.shape[2], keys.shape[2]
+    return keras.backend.backend() == "openvino" and None not in entries and math.prod(entries) <= LOGITS_OF_ONE_BLOCK
 
 
 def _in_loop(queries: Any, keys: Any, values: Any, first: int, relative: RelativeTerm | None, real: Any) -> Any:

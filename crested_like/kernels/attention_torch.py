@@ -23,12 +23,15 @@ def attend(queries: Any, keys: Any, values: Any, first: int, relative: Any, real
 
     batch, heads, count, _ = queries.shape
     length = keys.shape[2]
+    padded = None if real is None or bool(real.all()) else ~real.bool()
+    if relative is None and padded is None and queries.shape[-1] == values.shape[-1]:
+        # PyTorch's own, whose blocks of keys stay in the processor's own cache
+        return torch.nn.functional.scaled_dot_product_attention(queries, keys, values, scale=1.0)
     rows = min(count, max(LEAST_ROWS, ENTRIES // length))
     # as the heads are merged afterwards, so that nothing is moved then
     out = values.new_empty(batch, count, heads, values.shape[-1]).permute(0, 2, 1, 3)
     all_logits, all_weights = (values.new_empty(rows, length) for _ in range(2))
     put_relative = None if relative is None else _putting(relative, rows, length)
-    padded = None if real is None or bool(real.all()) else ~real.bool()
     for sequence in range(batch):
         for head in range(heads):
             for begin in range(0, count, rows):

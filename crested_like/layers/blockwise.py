@@ -31,7 +31,8 @@ class Blockwise(keras.layers.Layer):
     step
         Positions of the input that lie in one of the output.
     keep
-        Positions of the output in a block.
+        Positions of the output in a block. Where they do not divide the length, the last block computes some of the
+        one before again.
     margin
         Positions of the output that are computed on either side of a block and thrown away; blocks at the ends of the
         sequence have theirs on the other side.
@@ -50,9 +51,9 @@ class Blockwise(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         length = input_shape[1]
-        if length is None or length % (self.step * self.keep) or length < self.network.inputs[0].shape[1]:
+        if length is None or length % self.step or length < self.network.inputs[0].shape[1]:
             raise ValueError(
-                f"Blockwise '{self.name}' needs a multiple of {self.step * self.keep} positions, at least "
+                f"Blockwise '{self.name}' needs a multiple of {self.step} positions, at least "
                 f"{self.network.inputs[0].shape[1]}; got {length}."
             )
         return (input_shape[0], length // self.step, self.network.outputs[0].shape[-1])
@@ -60,10 +61,11 @@ class Blockwise(keras.layers.Layer):
     def call(self, x: Any) -> Any:
         step, keep, size = self.step, self.keep, self.network.inputs[0].shape[1]
         length = x.shape[1]
-        wanted = np.arange(0, length // step, keep)
+        count = length // step
+        wanted = np.minimum(np.arange(0, count, keep), count - keep)
         starts = np.clip(step * (wanted - self.margin), 0, length - size)
         with transformed_once(self.network.layers):
-            return _joined(self._block, x, starts, wanted - starts // step)
+            return _joined(self._block, x, starts, wanted - starts // step, count)
 
     def _block(self, x: Any, start: Any, offset: Any) -> Any:
         """Outputs from an offset on, of the network over the input from a start on."""
@@ -100,16 +102,27 @@ def _through(network: keras.Model, x: Any) -> Any:
     return network(x, training=False)
 
 
-def _joined(block: Callable[[Any, Any, Any], Any], x: Any, starts: Sequence[int], offsets: Sequence[int]) -> Any:
-    """All blocks behind each other: in a loop of the compiler's where there is one that is compiled once."""
+def _joined(
+    block: Callable[[Any, Any, Any], Any], x: Any, starts: Sequence[int], offsets: Sequence[int], count: int
+) -> Any:
+    """All blocks behind each other: in a loop of the compiler's where there is one that is compiled once.
+
+    So many positions in all: of the last block, those that the others leave over.
+    """
     if keras.backend.backend() in ("jax", "tensorflow"):
         places = np.stack([starts, offsets], axis=1).astype(np.int32)
         found = one_by_one(lambda place: block(x, place[0], place[1]), places)
-        return ops.reshape(ops.transpose(found, (1, 0, 2, 3)), (-1, len(starts) * found.shape[2], found.shape[3]))
+        again = len(starts) * found.shape[2] - count
+        joined = ops.reshape(ops.transpose(found, (1, 0, 2, 3)), (-1, count + again, found.shape[3]))
+        if not again:
+            return joined
+        before = (len(starts) - 1) * found.shape[2]
+        return ops.concatenate([joined[:, :before], joined[:, before + again :]], axis=1)
     blocks = (block(x, *places) for places in zip(starts, offsets, strict=True))
     if keras.backend.backend() == "torch" and not x.requires_grad:
-        return _written(blocks, len(starts))
-    return ops.concatenate(list(blocks), axis=1)
+        return _written(blocks, count)
+    *whole, last = blocks
+    return ops.concatenate([*whole, last[:, (len(whole) + 1) * last.shape[1] - count :]], axis=1)
 
 
 def _written(blocks: Iterable[Any], count: int) -> Any:
@@ -117,7 +130,8 @@ def _written(blocks: Iterable[Any], count: int) -> Any:
     out, first = None, 0
     for block in blocks:
         if out is None:
-            out = block.new_empty(len(block), count * block.shape[1], *block.shape[2:])
+            out = block.new_empty(len(block), count, *block.shape[2:])
+        first = min(first, count - block.shape[1])
         out[:, first : first + block.shape[1]] = block
         first += block.shape[1]
     return out

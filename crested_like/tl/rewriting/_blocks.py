@@ -118,8 +118,8 @@ def _planned(steps: list[_graph.Step], entries: int) -> Section | None:
     if source.shape[1] % length:
         return None
     step = source.shape[1] // length
-    most = max(entries * length // _largest(steps), 1)
-    keep = max(size for size in range(1, length + 1) if length % size == 0 and size <= most)
+    most = min(max(entries * length // _largest(steps), 1), length)
+    keep = math.ceil(length / math.ceil(length / most))  # blocks alike
     middle = length // keep // 2 * keep
     first, end = spans_needed(steps, {id(last): (middle, middle + keep)})[id(source)]
     margin = math.ceil(max(middle * step - first, end - (middle + keep) * step, 0) / step)
