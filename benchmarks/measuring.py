@@ -51,6 +51,7 @@ def take_turns(
     x: Any,
     packages: Iterable[str],
     device_gb: Callable[[], float | None] = lambda: None,
+    first: Any = None,
 ) -> None:
     """Build a network and predict, and predict again for every line of the standard input; print what each took.
 
@@ -62,13 +63,15 @@ def take_turns(
         Whose versions to tell.
     device_gb
         Highest memory of an accelerator so far.
+    first
+        What to predict first, where less than ``x`` is enough to compile all that it needs.
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # packages print, too
     start = time.perf_counter()
     predict = build()
     told = {"build_seconds": time.perf_counter() - start, "versions": installed(*packages)}
-    print(json.dumps({**told, **timed(predict, x, device_gb)}), file=answers, flush=True)
+    print(json.dumps({**told, **timed(predict, x if first is None else first, device_gb)}), file=answers, flush=True)
     for _ in sys.stdin:
         print(json.dumps(timed(predict, x, device_gb)), file=answers, flush=True)
 

@@ -58,12 +58,13 @@ def score(fasta: Path, count: int) -> None:
 
     def scores(variants: list[str], network: Any) -> np.ndarray:
         table = crested_like.tl.score_variants(
-            variants, network, fasta, statistics="SAD", share=LENGTH // 4, progress=False
+            variants, network, fasta, statistics="SAD", share=LENGTH // 8, progress=False
         )
         return table.filter(like="SAD").to_numpy(np.float32)
 
     packages = ("keras", *measuring.PACKAGES[keras.backend.backend()])
-    measuring.take_turns(build, variants_of(sequence, count), packages)
+    variants = variants_of(sequence, count)
+    measuring.take_turns(build, variants, packages, first=variants[:2])
 
 
 # --- in the process that calls them in turns ---------------------------------------------------------------------
@@ -107,6 +108,7 @@ def main() -> None:
     parser.add_argument("--variants", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--backends", nargs="+", choices=OURS, default=OURS, help="of this package")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=PEERS)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="default: all processors")
     parser.add_argument("--peers-python", nargs="+", default=[sys.executable], help="interpreters with the peers")
     parser.add_argument("--data", type=Path, help="folder with hg38_chr1_1mb; without it a random sequence is used")
@@ -117,7 +119,7 @@ def main() -> None:
         score(given.score, given.variants)
         return
     sequence, source = windows.real_window(windows.MEGABASE, given.data)
-    wanted = one_window.installed("borzoi", list(PEERS), given.peers_python)
+    wanted = one_window.installed("borzoi", list(given.peers), given.peers_python)
     with tempfile.TemporaryDirectory() as folder:
         fasta, window = Path(folder) / "chr1.fa", Path(folder) / "window.npy"
         fasta.write_text(f">chr1\n{sequence}\n")

@@ -20,7 +20,8 @@ from crested_like.layers._stand_in import StandIn
 BASES = ("central_mask", "enformer")
 #: Distinct features of distances, up to which the relative term is made from one column each.
 MOST_RUNS = 64
-#: Backends on which it was measured to be faster to pick these columns, and to have a matrix pick them in a product.
+#: Backends that pick these columns, and those where a matrix picks them in a product: which is faster was measured on
+#: PyTorch and JAX; TensorFlow goes with JAX.
 PICKED_ON, MULTIPLIED_ON = ("torch",), ("jax", "tensorflow")
 
 
