@@ -115,6 +115,13 @@ def parity(session: nox.Session, backend: str) -> None:
 
 
 @nox.session
+def cluster(session: nox.Session) -> None:
+    """Work on a Ray cluster of several nodes on this machine, and what can happen to it."""
+    session.install(".[test,ray]", BACKENDS["torch"])
+    pytest(session, "torch", "-m", "cluster", "tests/engine", "tests/tl", RAY_USAGE_STATS_ENABLED="0")
+
+
+@nox.session
 @nox.parametrize("backend", TRAINING, ids=TRAINING)
 def slow(session: nox.Session, backend: str) -> None:
     """Full-size networks, fresh processes, networks in other runtimes, and the examples of the documentation."""

@@ -13,6 +13,7 @@ Prints a table, and writes it with ``--out``.
 from __future__ import annotations
 
 import argparse
+import datetime
 import os
 import re
 import time
@@ -110,8 +111,13 @@ def main() -> None:
             entry[number] += value
         print(f"{stage}: {products:.2e} multiply-adds, {taken:.2f} s of a machine of {peak:.0f} GFLOP/s", flush=True)
     totals["all"] = [sum(entry[number] for entry in totals.values()) for number in range(3)]
+    backend = keras.backend.backend()
     lines = [
-        f"{given.model} on {keras.backend.backend()}, {'as built' if given.plain else 'as predicted'}:",
+        f"# Stages of the network {given.model} on {backend}",
+        "",
+        f"One window, {'the network as it is built' if given.plain else 'as it is predicted'}, cut into stages that run "
+        f"by themselves: multiply-adds, median seconds of {given.runs} runs, and the rate as a share of that of a matrix "
+        f"product of {measuring.SIDE:,} by {measuring.SIDE:,} in NumPy before and after.",
         "",
         "| stage | multiply-adds | seconds | GFLOP/s | share of a matrix product's rate |",
         "|---|---:|---:|---:|---:|",
@@ -121,7 +127,10 @@ def main() -> None:
         lines.append(
             f"| {stage} | {products:.2e} | {taken:.2f} | {rate:.0f} | {100 * 2 * products / possible / 1e9:.0f} % |"
         )
-    text = "\n".join(lines) + "\n"
+    report = {"machine": measuring.machine(threads), "date": datetime.date.today().isoformat()}
+    versions = {"versions": measuring.installed("keras", *measuring.PACKAGES[backend])}
+    command = f"KERAS_BACKEND={backend} python benchmarks/stages.py --model {given.model}"
+    text = "\n".join([*lines, "", *measuring.ending(report, [versions], command)])
     print(text)
     if given.out:
         given.out.write_text(text)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("tl", "pl", "genome", "datasets", "checkpoints", "registry")
+_ROOMS = ("tl", "pl", "genome", "datasets", "checkpoints", "registry", "engine")
 _HOMES = {
     "Genome": "genome",
     "register_genome": "genome",

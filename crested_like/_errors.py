@@ -88,3 +88,7 @@ class TrainingError(CrestedLikeError, RuntimeError):
 
 class ResumeError(CrestedLikeError, RuntimeError):
     """An interrupted run cannot be taken up: it was another request, or another process has it."""
+
+
+class EngineError(CrestedLikeError, RuntimeError):
+    """Work on a cluster cannot go on: no worker starts, a unit fails wherever it is tried, or all machines do."""

@@ -28,10 +28,11 @@ ROOMS = {
     "crested_like.checkpoints": "checkpoints",
     "crested_like.datasets": "datasets",
     "crested_like.pl": "pl",
+    "crested_like.engine": "engine",
     "crested_like.layers": "layers",
 }
 #: Rooms with pages of their own, and names that are neither functions nor classes.
-NOT_LISTED = {"losses", "metrics", "registry", "zoo", "tl", "pl", "genome", "datasets", "checkpoints"} | {
+NOT_LISTED = {"losses", "metrics", "registry", "zoo", "tl", "pl", "genome", "datasets", "checkpoints", "engine"} | {
     "__version__",
     "FORMATS",
     "WRITERS",

@@ -44,7 +44,7 @@ def test_importing_the_package_is_quick():
     assert quickest < 0.3
 
 
-@pytest.mark.parametrize("room", ["genome", "datasets", "registry", "pl", "cli"])
+@pytest.mark.parametrize("room", ["engine", "genome", "datasets", "registry", "pl", "cli"])
 def test_rooms_that_need_no_keras_do_not_import_it(room):
     code = f"import sys, crested_like.{room}; print(*({{'keras', 'tensorflow', 'jax', 'torch'}} & set(sys.modules)))"
     assert run(code) == ""
@@ -250,6 +250,7 @@ ROOMS = (
     "tl",
     "kernels",
     "layers",
+    "engine",
     "genome",
     "datasets",
     "checkpoints",
@@ -269,16 +270,17 @@ ALLOWED = {
     "kernels": set(),
     "layers": {*BASE, "_graph", "kernels"},
     "tl.zoo": {*BASE, "_backend", "layers"},
+    "engine": BASE,
     "genome": {*BASE, "_atomic"},
     "pl": {*BASE, "_atomic", "_tracks", "genome"},
     "datasets": {*BASE, "_atomic", "_hdf5", "_tensorflow_bytes", "_tracks", "_unfinished", "genome"},
     "checkpoints": {*SUPPORT, "layers", "tl.zoo"},
-    "tl": {*SUPPORT, "kernels", "layers", "tl.zoo", "genome", "datasets", "checkpoints"},
+    "tl": {*SUPPORT, "kernels", "layers", "tl.zoo", "engine", "genome", "datasets", "checkpoints"},
     "tl.trunks": {*SUPPORT, "layers", "tl", "tl.zoo", "checkpoints"},
     "tl.training": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "genome", "datasets", "checkpoints", "registry"},
     "tl.finetuning": {*SUPPORT, "layers", "tl", "tl.zoo", "tl.trunks", "tl.training", "datasets", "checkpoints"},
     "registry": {*SUPPORT, "checkpoints"},
-    "cli": {*SUPPORT, "", "tl", "tl.training", "pl", "registry", "checkpoints", "datasets", "genome"},
+    "cli": {*SUPPORT, "", "engine", "tl", "tl.training", "pl", "registry", "checkpoints", "datasets", "genome"},
 }
 
 
@@ -331,7 +333,7 @@ def test_room_imports_only_what_is_below(room, below):
     assert imported_rooms(room) <= below
 
 
-@pytest.mark.parametrize("room", ["genome", "pl"])
+@pytest.mark.parametrize("room", ["engine", "genome", "pl"])
 def test_room_knows_no_keras(room):
     assert not packages_of(room) & {"keras", *BACKENDS}
 

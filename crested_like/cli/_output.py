@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
@@ -58,23 +53,6 @@ def result_path(out: Path | None, wanted: Format | None, *, overwrite: bool) -> 
 
 def _canonical(suffix: str) -> str:
     return {".hdf5": ".h5", ".bigwig": ".bw"}.get(suffix.lower(), suffix.lower())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[None]:
-    """Put what is at a path aside while it is written anew; back if that fails, away if it works."""
-    if not path.exists():
-        yield
-        return
-    aside = path.with_name(f".old-{secrets.token_hex(4)}-{path.name}")
-    os.replace(path, aside)
-    try:
-        yield
-    except BaseException:
-        if not path.exists():
-            os.replace(aside, path)
-        raise
-    shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
 
 
 def written_paths(path: Path, tracks: list[str]) -> list[Path]:

@@ -10,6 +10,7 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._engine_options import CLUSTER
 from crested_like.cli._input import read_input
 from crested_like.cli._options import (
     EMBEDDED,
@@ -31,7 +32,6 @@ from crested_like.cli._options import (
 )
 from crested_like.cli._report import load_models
 
-CLUSTER = "Cluster"
 #: Shown below the help.
 EXAMPLES = """crested-like plan --region all --genome hg38.fa --workers 8 --seconds-per-window 0.5 --price 2
 

@@ -7,6 +7,14 @@ from typing import Annotated, Optional
 import typer
 
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._engine_options import (
+    AddressOption,
+    EngineName,
+    EngineOption,
+    ProcessorsOption,
+    WorkersOption,
+    engine_of,
+)
 from crested_like.cli._input import read_input
 from crested_like.cli._options import (
     EMBEDDED,
@@ -72,6 +80,10 @@ def predict(
     ] = None,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
+    engine: EngineOption = EngineName.local,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    processors: ProcessorsOption = None,
     out: Annotated[
         File,
         typer.Option(
@@ -114,6 +126,7 @@ def predict(
         "overwrite": overwrite,
         "resume": not restart,
         "progress": progress,
+        "engine": engine_of(engine, address, workers, processors),
     }
     check_plot(plot)
     use_backend(backend)

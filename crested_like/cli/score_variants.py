@@ -12,6 +12,14 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._engine_options import (
+    AddressOption,
+    EngineName,
+    EngineOption,
+    ProcessorsOption,
+    WorkersOption,
+    engine_of,
+)
 from crested_like.cli._options import (
     EMBEDDED,
     INPUT,
@@ -86,6 +94,10 @@ def score_variants(
     ] = 0,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
+    engine: EngineOption = EngineName.local,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    processors: ProcessorsOption = None,
     tracks: TracksOption = None,
     statistics: Annotated[
         Text,
@@ -124,6 +136,7 @@ def score_variants(
     if as_json and str(out) == "-":
         raise typer.BadParameter("--json and --out - both print on standard output; write the scores to a file.")
     moved = shifts_of(shifts)
+    runner = engine_of(engine, address, workers, processors)
     use_backend(backend)
     from crested_like import tl
     from crested_like.genome import read_genes, read_variants
@@ -148,6 +161,7 @@ def score_variants(
         unstranded=unstranded,
         untransform=untransform_of(untransform, transform),
         on_mismatch=on_mismatch.value,
+        engine=runner,
         share=share,
         background=None if background is None else str(background),
         batch_size=batch_size,

@@ -9,6 +9,14 @@ import typer
 
 from crested_like.cli import _console as console
 from crested_like.cli._backend_option import BackendOption, use_backend
+from crested_like.cli._engine_options import (
+    AddressOption,
+    EngineName,
+    EngineOption,
+    ProcessorsOption,
+    WorkersOption,
+    engine_of,
+)
 from crested_like.cli._input import read_input
 from crested_like.cli._options import (
     MODEL,
@@ -17,10 +25,11 @@ from crested_like.cli._options import (
     GenomeOption,
     Number,
     OverwriteOption,
+    ProgressOption,
     RegionOption,
+    RestartOption,
     SourceArgument,
 )
-from crested_like.cli._output import replacing
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,6 +51,10 @@ def segment(
     ] = None,
     batch_size: BatchSizeOption = None,
     backend: BackendOption = None,
+    engine: EngineOption = EngineName.local,
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    processors: ProcessorsOption = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -55,8 +68,13 @@ def segment(
         float, typer.Option(min=0, max=1, help="Probability from which on a base counts.", rich_help_panel=RESULT)
     ] = 0.5,
     overwrite: OverwriteOption = False,
+    restart: RestartOption = False,
+    progress: ProgressOption = None,
 ) -> None:
-    """Find genomic elements, base by base, in sequences (FASTA) or regions of a genome (BED or --region)."""
+    """Find genomic elements, base by base, in sequences (FASTA) or regions of a genome (BED or --region).
+
+    A run to probabilities that was interrupted goes on where it stopped when the same is asked again.
+    """
     given = read_input(source, region, genome, "segment")
     if not model:
         raise ValueError(
@@ -64,15 +82,25 @@ def segment(
         )
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} is there already. Choose another name with --out, or give --overwrite.")
+    runner = engine_of(engine, address, workers, processors)
     use_backend(backend)
     from crested_like import load_model, tl
 
     loaded = load_model(model)
     genome_path = None if given.genome is None else str(given.genome)
-    with replacing(out):
-        found = tl.segment(
-            given.items, loaded, genome_path, overlap=overlap, out=out, threshold=threshold, batch_size=batch_size
-        )
+    found = tl.segment(
+        given.items,
+        loaded,
+        genome_path,
+        overlap=overlap,
+        out=out,
+        threshold=threshold,
+        batch_size=batch_size,
+        resume=not restart,
+        overwrite=overwrite,
+        engine=runner,
+        progress=progress,
+    )
     console.stdout().print(console.facts({"model": model, "segmented": given.words}))
     _print_features(found, threshold)
     console.stdout().print(console.facts({"written": out}))

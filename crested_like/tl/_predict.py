@@ -195,6 +195,17 @@ class Predictor:
         self._accelerate = accelerate
         self._reuse: dict[tuple, Reuse] | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what a process has for itself; for other processes, which have no cards."""
+        own = ("_encoders", "_models", "_reuse", "table")
+        return {name: value for name, value in self.__dict__.items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._models = [model for model, _ in self.parts]
+        self._encoders = [encoder(model) for model in self._models]
+        self._reuse = None
+
     @cached_property
     def table(self) -> pd.DataFrame | None:
         """The models' track table, where a card has one; it may have to be downloaded, so it is asked for late."""

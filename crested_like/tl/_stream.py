@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -26,7 +26,7 @@ def stream(
     batch_size: int | None = None,
     progress: bool | None = None,
     doing: str = "predicting",
-    done: Collection[int] = (),
+    batches: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """Compute windows batch by batch: pairs of the first window's index and the values.
 
@@ -43,14 +43,16 @@ def stream(
         As for :func:`crested_like.tl.predict`.
     doing
         What the progress bar says.
-    done
-        Numbers of batches that are not needed any more.
+    batches
+        Numbers of the batches that are wanted, in this order; default all. All have ``batch_size`` then, also where
+        there are fewer windows.
     """
     total = len(windows)
-    size = batch_size_for(models, total) if batch_size is None else min(positive_int("batch_size", batch_size), total)
-    starts = [start for number, start in enumerate(range(0, total, size)) if number not in done]
-    batches = _read_ahead(windows, [(start, min(start + size, total)) for start in starts])
-    for start, batch in zip(_with_progress(starts, total, size, progress, doing), batches, strict=False):
+    size = batch_size_for(models, total) if batch_size is None else positive_int("batch_size", batch_size)
+    size = min(size, total) if batches is None else size
+    starts = list(range(0, total, size)) if batches is None else [number * size for number in batches]
+    read = _read_ahead(windows, [(start, min(start + size, total)) for start in starts])
+    for start, batch in zip(_with_progress(starts, total, size, progress, doing), read, strict=False):
         real = len(batch)
         if real < size:
             batch = np.concatenate([batch, np.repeat(batch[-1:], size - real, axis=0)])
@@ -88,12 +90,16 @@ def collect_all(
 
 
 def _with_progress(starts: Sequence[int], total: int, size: int, progress: bool | None, doing: str) -> Iterator[int]:
+    counts = [min(size, total - start) for start in starts]
+    with progress_bar(sum(counts), total - sum(counts), len(starts), progress, doing) as bar:
+        for start, count in zip(starts, counts, strict=True):
+            yield start
+            bar.update(count)
+
+
+def progress_bar(windows: int, before: int, units: int, progress: bool | None, doing: str) -> Any:
+    """A bar of windows, those of before as done; if nobody says, for several units on a terminal only."""
     from tqdm.auto import tqdm
 
-    # disable=None: shown only where the output is a terminal
-    disable = (None if len(starts) > 1 else True) if progress is None else not progress
-    before = total - sum(min(size, total - start) for start in starts)
-    with tqdm(total=total, initial=before, desc=doing, unit="window", disable=disable) as bar:
-        for start in starts:
-            yield start
-            bar.update(min(size, total - start))
+    disable = (None if units > 1 else True) if progress is None else not progress
+    return tqdm(total=before + windows, initial=before, desc=doing, unit="window", disable=disable)

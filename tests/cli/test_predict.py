@@ -286,3 +286,15 @@ def test_another_backend_than_the_one_that_runs_is_refused(run, files):
     assert done.exit_code == 1
     installed = importlib.util.find_spec(other) is not None
     assert ("needs a new one" in done.stderr) or not installed
+
+
+def test_options_of_a_cluster_need_one(run, files):
+    done = run("predict", files.sequences, "--model", files.model, "--workers", 4)
+    assert done.exit_code
+    assert "--workers is of a cluster: give it with --engine ray." in flat(done.output)
+
+
+def test_a_cluster_writes_stores(run, files):
+    done = run("predict", files.sequences, "--model", files.model, "--engine", "ray", "--out", "x.npz")
+    assert done.exit_code
+    assert "The workers of a cluster write into a Zarr store" in flat(done.output)

@@ -57,9 +57,9 @@ def test_batches_have_one_size():
     np.testing.assert_array_equal(found["a"][:, 0], np.arange(5))
 
 
-def test_what_is_done_is_not_read():
+def test_only_what_is_wanted_is_read():
     windows = Counted(6)
-    assert [start for start, _ in stream(lambda x: x, windows, [], batch_size=2, done={1})] == [0, 4]
+    assert [start for start, _ in stream(lambda x: x, windows, [], batch_size=2, batches=[0, 2])] == [0, 4]
     assert windows.read == [0, 4]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import heapq
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -20,13 +18,11 @@ from crested_like._hdf5 import new_file
 from crested_like.genome import write_bigwig
 from crested_like.genome._support import genomics_package
 from crested_like.tl.regions._layout import NAME, Layout, lazy
-from crested_like.tl.regions._stores import CHUNK_STARTS, CHUNK_TRACKS, Memory, Spool, ZarrStore, open_zarr
+from crested_like.tl.regions._stores import CHUNK_STARTS, CHUNK_TRACKS, Spool
 
 if TYPE_CHECKING:
     import xarray as xr
 
-#: Row, first bin and values ``(bins, tracks)``.
-Put = tuple[int, int, NDArray[np.float32]]
 ENDINGS = (".zarr", ".h5", ".hdf5", ".npz", ".bw", ".bigwig")
 
 
@@ -64,36 +60,6 @@ def is_zarr(path: Path) -> bool:
 def is_bigwig(path: Path) -> bool:
     """Whether a path stands for bigWig files, one a track."""
     return path.suffix.lower() in (".bw", ".bigwig")
-
-
-def assemble(puts: Iterable[Put], layout: Layout, path: str | os.PathLike[str] | None) -> xr.DataArray:
-    """Labelled array of values as they come, in memory or in a file; an interrupted write leaves nothing behind."""
-    if path is None:
-        memory = Memory(layout)
-        for put in puts:
-            memory.put(*put)
-        return memory.array()
-    path = check_path(path)
-    if is_bigwig(path):
-        check_bigwig(layout, path)
-    if is_zarr(path):
-        with atomic_path(path) as unfinished:
-            store = ZarrStore(unfinished, layout, fresh=True)
-            for put in puts:
-                store.put(*put)
-            store.finish()
-        return open_zarr(path)
-    folder = Path(tempfile.mkdtemp(prefix=f".part-{path.name}-", dir=path.parent))
-    try:
-        spool = Spool(folder / "values", layout, fresh=True)
-        try:
-            for put in puts:
-                spool.put(*put)
-        finally:
-            spool.close()
-        return finish(spool, layout, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def finish(spool: Spool, layout: Layout, path: Path) -> xr.DataArray:

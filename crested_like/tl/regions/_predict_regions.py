@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from crested_like._card import card_of
 from crested_like._checks import positive_int
 from crested_like._errors import FetchError, TrackError
+from crested_like.engine import Engine, engine_of
 from crested_like.tl._fingerprint import of_model, of_numbers
 from crested_like.tl._inputs import Windows
 from crested_like.tl._predict import Predictor, heads_of
 from crested_like.tl._untransform import undoing
 from crested_like.tl.regions import _files, _fingerprint
-from crested_like.tl.regions._job import Work
+from crested_like.tl.regions._job import Batches, Work, check_engine
 from crested_like.tl.regions._layout import Layout
 from crested_like.tl.regions._rows import Rows, plan
 
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from crested_like.genome import Genome
 
 log = logging.getLogger(__name__)
-
-ENGINES = ("local",)
 
 
 def predict_regions(
@@ -51,7 +51,7 @@ def predict_regions(
     kept_bins: int | None = None,
     resume: bool = True,
     overwrite: bool = False,
-    engine: str = "local",
+    engine: str | Engine = "local",
     progress: bool | None = None,
 ) -> xr.DataArray:
     """Predict regions of any width, and say where each bin lies and what each track is.
@@ -86,7 +86,9 @@ def predict_regions(
     overwrite
         Whether a Zarr store that is there is replaced, once the new one is complete; files always are.
     engine
-        What runs the work: ``"local"``, this process.
+        What runs the work: ``"local"``, this process, or ``"ray"``, the workers of a Ray cluster, which
+        :class:`crested_like.engine.Ray` describes. These write a ``.zarr`` store, the same one byte for byte where
+        they have the backend and the number of threads of this process. A run may be taken up by another engine.
 
     Returns
     -------
@@ -112,12 +114,9 @@ def predict_regions(
     >>> cage = crested.tl.predict_regions("chr1", model, "hg38.fa", tracks="CAGE", out="chr1.zarr")  # doctest: +SKIP
     >>> cage.sel(track="CNhs10853+").isel(region=0, bin=slice(1000, 2000)).mean()  # doctest: +SKIP
     """
-    if engine not in ENGINES:
-        raise ValueError(
-            f"engine must be {' or '.join(map(repr, ENGINES))}; got {engine!r}. Work is not spread over several "
-            f"machines yet: give each of them some of the regions, and a file of its own."
-        )
+    runner = engine_of(engine)
     path = None if out is None else _files.check_path(out, overwrite=overwrite)
+    check_engine(runner, path)
     models = list(model) if isinstance(model, list | tuple) else [model]
     heads = heads_of(models, head)
     if len(heads) > 1:
@@ -127,11 +126,9 @@ def predict_regions(
     rows, windows = plan(regions, predictor.geometry, genome, tile=tile, kept_bins=kept_bins)
     layout = _layout(predictor, rows, windows, models, untransformed=undo is not None)
     size = None if batch_size is None else positive_int("batch_size", batch_size)
-    work = Work(
-        _kept(predictor, rows, undo), predictor.models, windows, rows, layout, batch_size=size, progress=progress
-    )
+    units = Batches(Kept(predictor, rows.left, rows.kept, undo), windows, rows)
+    work = Work(units, predictor.models, layout, batch_size=size, progress=progress, engine=runner)
     if path is None:
-        _refuse_too_large(layout)
         return work.in_memory()
     if _files.is_bigwig(path):
         _files.check_bigwig(layout, path)
@@ -155,28 +152,19 @@ def _backend() -> str:
     return keras.backend.backend()
 
 
-def _kept(
-    predictor: Predictor, rows: Rows, undo: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None
-) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """What computes the kept bins of a batch, ``(B, bins, tracks)``; one bin for a model with one value a sequence."""
+@dataclass(frozen=True)
+class Kept:
+    """The kept bins of a batch, ``(B, bins, tracks)``; one bin for a model with one value a sequence."""
 
-    def compute(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        values = predictor(batch)
-        values = values[:, None] if values.ndim == 2 else values[:, rows.left : rows.left + rows.kept]
-        return values if undo is None else undo(values)
+    predictor: Predictor
+    first: int
+    count: int
+    undo: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None
 
-    return compute
-
-
-def _refuse_too_large(layout: Layout) -> None:
-    import psutil
-
-    free = psutil.virtual_memory().available
-    if layout.nbytes > free:
-        raise ValueError(
-            f"The predictions take {layout.nbytes / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free. Give "
-            f"out= to write them to a file as they come, or choose tracks=."
-        )
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        values = self.predictor(batch)
+        values = values[:, None] if values.ndim == 2 else values[:, self.first : self.first + self.count]
+        return values if self.undo is None else self.undo(values)
 
 
 def _layout(

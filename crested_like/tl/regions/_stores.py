@@ -57,16 +57,27 @@ class ZarrStore:
     """Values in a Zarr store whose chunks are whole tiles, so that none is written twice; NaN takes no room."""
 
     def __init__(self, path: Path, layout: Layout, *, fresh: bool) -> None:
-        import zarr
-
         self._path, self._layout = path, layout
         if fresh:
             self._create()
         else:
             for torn in list(path.rglob("*.partial")):  # what zarr was writing when it was killed
                 torn.unlink()
+        self._open()
+
+    def _open(self) -> None:
+        import zarr
+
         # Zarr format 2: every reader in use understands it, and its strings need no extension
-        self._values: Any = zarr.open_group(path, mode="r+", zarr_format=2)[NAME]
+        self._values: Any = zarr.open_group(self._path, mode="r+", zarr_format=2)[NAME]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_path": self._path, "_layout": self._layout}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open it once more, as one of several that write into it."""
+        self.__dict__.update(state)
+        self._open()
 
     def _create(self) -> None:
         import xarray as xr

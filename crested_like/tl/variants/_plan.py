@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -68,11 +68,14 @@ class Plan:
         """Shape of all scores: rows, statistics, columns of each."""
         return len(self.rows), len(self.names), len(self.labels)
 
-    def units(self, batch_size: int) -> Iterator[Sequence[tuple[Job, Sequence[int]]]]:
-        """The jobs in fixed groups: a unit is predicted by the same batches whatever was done before."""
+    def count_units(self, batch_size: int) -> int:
+        """Number of fixed groups of jobs: a unit is predicted by the same batches whatever was done before."""
+        return -(-len(self.jobs) // (BATCHES_IN_UNIT * batch_size))
+
+    def unit(self, number: int, batch_size: int) -> Sequence[tuple[Job, Sequence[int]]]:
+        """One of them."""
         size = BATCHES_IN_UNIT * batch_size
-        for start in range(0, len(self.jobs), size):
-            yield self.jobs[start : start + size]
+        return self.jobs[number * size : (number + 1) * size]
 
     def coverage(self, y: np.ndarray) -> np.ndarray:
         """Predictions in the units that are compared."""

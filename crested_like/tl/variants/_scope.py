@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crested_like._card import attach, card_of
 from crested_like._errors import GeneError, RegionError
 from crested_like.genome import Gene
 from crested_like.tl._geometry import Geometry
@@ -99,6 +100,15 @@ class ReadoutScope(Scope):
 
     readout: Readout | None = None
     models: tuple[Any, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes, where models would have no cards, which the readout's tracks are found by."""
+        told = {name: value for name, value in self.__dict__.items() if name != "_everywhere"}
+        return {**told, "models": [(model, card_of(model)) for model in self.models]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        models = [model if card is None else attach(model, card) for model, card in state["models"]]
+        self.__dict__.update({**state, "models": tuple(models)})
 
     @cached_property
     def _everywhere(self) -> BoundReadout:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from crested_like._checks import int_at_least, one_of
 from crested_like._errors import FetchError, GeometryError, TrackError
+from crested_like.engine import Engine, Local, engine_of
 from crested_like.genome import read_genes, resolve_genome
 from crested_like.genome.variants import place_variants, read_variants
 from crested_like.genome.variants._read import vcf_path
@@ -60,6 +61,7 @@ def score_variants(
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     resume: bool = True,
+    engine: str | Engine = "local",
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """Say how much each alternative allele changes what a model predicts.
@@ -111,6 +113,9 @@ def score_variants(
         Whether a file that is there may be replaced, in the end.
     resume
         Go on with what a run of the same call left when it was cut off, in ``<out>.partial``; otherwise start anew.
+    engine
+        What runs the work: ``"local"``, this process, or ``"ray"``, the workers of a Ray cluster, as for
+        :func:`predict_regions`; these need an ``out``, in a folder that all of them can see.
 
     Returns
     -------
@@ -139,6 +144,9 @@ def score_variants(
     >>> table = crested.tl.score_variants(["chr1:200100:A:G"], model, "hg38.fa", tracks="DNASE")  # doctest: +SKIP
     >>> table.filter(like="logSAD")  # doctest: +SKIP
     """
+    runner = engine_of(engine)
+    if not isinstance(runner, Local) and out is None:
+        raise ValueError("The workers of a cluster need a place for what they compute: give out=, the file to write.")
     models = list(model) if isinstance(model, list | tuple) else [model]
     _check_choices(readout, genes, local, head, tracks, untransform)
     is_log = readout is not None and readout.log
@@ -165,7 +173,7 @@ def score_variants(
     plan = Plan(rows, jobs, names, *_labels(predictor, channels), predictor, scope, found, undo, settings)
     path = None if out is None else check_out(out, plan.shape[1] * plan.shape[2], genes=genes is not None)
     others = _background(background, plan, batch_size, progress)
-    run = Run(path, resume=resume, overwrite=overwrite)
+    run = Run(path, resume=resume, overwrite=overwrite, engine=runner)
     with run.scores(plan, batch_size, progress) as scores:
         _warn_of_missing(plan, scores)
         places = None if others is None else quantiles(scores, others)

@@ -108,7 +108,7 @@ def test_a_changed_request_is_refused(quick, replicate, genome, tmp_path, watche
         (r"shifts was \[0\], now \[0, 1\]", quick, REGIONS, genome, {"shifts": (0, 1)}),
         ("untransform was False, now 'new'", quick, REGIONS, genome, {"untransform": "new"}),
         ("regions was", quick, REGIONS, genome, {"kept_bins": 4}),
-        ("windows of a unit was 4, now 2", quick, REGIONS, genome, {"batch_size": 2}),
+        ("windows of a batch was 4, now 2", quick, REGIONS, genome, {"batch_size": 2}),
     ]:
         with pytest.raises(ResumeError, match=rf"interrupted run with other settings \(.*{words}.* resume=False"):
             predict_regions(places, model, dna, out=out, **{**options, **more})

@@ -168,8 +168,6 @@ def test_untransformed(quick, genome):
 def test_bad_requests(quick, genome, tmp_path, monkeypatch):
     with pytest.raises(GeometryError, match=r"kept_bins must be at most 8, the model's bins; got 9"):
         predict_regions("chr2", quick, genome, kept_bins=9)
-    with pytest.raises(ValueError, match=r"engine must be 'local'; got 'ray'. Work is not spread over several"):
-        predict_regions("chr2", quick, genome, engine="ray")
     with pytest.raises(ValueError, match="batch_size must be an integer of at least 1; got 0"):
         predict_regions("chr2", quick, genome, batch_size=0)
     with pytest.raises(ValueError, match=r"The tracks 'open' and 'open' would both be written to x\.open\.bw"):

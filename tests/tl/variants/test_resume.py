@@ -95,9 +95,9 @@ WORKER = """
 import os, signal, sys
 import crested_like, keras
 from crested_like.tl import score_variants
-from crested_like.tl.variants import _engine
+from crested_like.tl.variants import _unit
 model, genome, out, stop, *texts = sys.argv[1:]
-plain, count = _engine._alleles, []
+plain, count = _unit._alleles, []
 
 def dying(*args):
     count.append(1)
@@ -105,7 +105,7 @@ def dying(*args):
         os.kill(os.getpid(), signal.SIGKILL)
     return plain(*args)
 
-_engine._alleles = dying
+_unit._alleles = dying
 score_variants(texts, keras.models.load_model(model), genome, out=out, batch_size=2)
 print(len(count))
 """

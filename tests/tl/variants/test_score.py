@@ -9,7 +9,7 @@ from crested_like import attach
 from crested_like._errors import GeometryError, TrackError, VariantError
 from crested_like.genome import Gene
 from crested_like.tl import Readout, score_variants
-from crested_like.tl.variants import _engine
+from crested_like.tl.variants import _unit
 
 from .conftest import BIN, BINS, CROP, LENGTH, local_model
 
@@ -216,13 +216,13 @@ def test_coverage_instead_of_squashed_values(genome, letters, snv, predicted):
 def counted(monkeypatch):
     """How many sequences are predicted."""
     count = []
-    plain = _engine._predicted
+    plain = _unit._predicted
 
     def counting(plan, stretches, batch_size):
         count.append(len(stretches))
         return plain(plan, stretches, batch_size)
 
-    monkeypatch.setattr(_engine, "_predicted", counting)
+    monkeypatch.setattr(_unit, "_predicted", counting)
     return count
 
 
@@ -246,13 +246,13 @@ def test_neighbours_share_the_reference_if_asked(model, genome, snv, counted, le
 
 def test_predictions_are_let_go_when_nobody_needs_them(model, genome, snv, monkeypatch):
     most = []
-    plain = _engine._alleles
+    plain = _unit._alleles
 
     def watching(plan, job, known):
         most.append(len(known))
         return plain(plan, job, known)
 
-    monkeypatch.setattr(_engine, "_alleles", watching)
+    monkeypatch.setattr(_unit, "_alleles", watching)
     monkeypatch.setattr("crested_like.tl.variants._plan.BATCHES_IN_UNIT", 100)
     score_variants([snv(at) for at in range(1000, 1030)], model, genome, batch_size=2)
     assert max(most) <= 4

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from crested_like import layers
 from crested_like._card import card_of
-from crested_like._checks import fraction, int_at_least
+from crested_like._checks import fraction, positive_int
 from crested_like._errors import GeometryError, SequenceError, TrackError
-from crested_like.genome import check_one_hot, check_regions, one_hot, write_intervals
+from crested_like.engine import Engine, engine_of
+from crested_like.genome import write_intervals
 from crested_like.genome._annotations import COLUMNS
-from crested_like.tl._geometry import Geometry, named_outputs
-from crested_like.tl._inputs import GenomeRegions, Sequences, Windows, contents_of
+from crested_like.tl._fingerprint import of_model
+from crested_like.tl._geometry import named_outputs
 from crested_like.tl._lengths import with_input_length
 from crested_like.tl._predict import Predictor, heads_of
-from crested_like.tl._stream import stream
 from crested_like.tl._tokens import input_bases, tokenizer_of
-from crested_like.tl.regions._files import assemble, check_path
+from crested_like.tl.regions._files import check_bigwig, check_path, is_bigwig
+from crested_like.tl.regions._job import Work, check_engine
 from crested_like.tl.regions._layout import Layout
 from crested_like.tl.regions._stores import CHUNK_STARTS
+from crested_like.tl.segmentation._items import Item, fingerprint, items_of
+from crested_like.tl.segmentation._windows import Stretches, Tiles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,9 @@ def segment(
     threshold: float = 0.5,
     head: str | None = None,
     batch_size: int | None = None,
+    resume: bool = True,
+    overwrite: bool = False,
+    engine: str | Engine = "local",
     progress: bool | None = None,
 ) -> xr.DataArray:
     """Probability of every genomic element at every base, for sequences and regions of any length.
@@ -70,6 +74,8 @@ def segment(
         Probability from which on a base belongs to an interval of a feature.
     head
         Which output, for a model with several.
+    resume, overwrite, engine
+        As for :func:`predict_regions`; a run to intervals begins anew where it was interrupted.
 
     Returns
     -------
@@ -95,10 +101,11 @@ def segment(
     (('sequence', 'position', 'feature'), (1, 800, 14))
     """
     as_intervals = out is not None and Path(out).suffix in (".bed", ".gff3")
-    if out is not None and not as_intervals:
-        check_path(out)
+    path = None if out is None or as_intervals else check_path(out, overwrite=overwrite)
+    runner = engine_of(engine)
+    check_engine(runner, path)
     fraction("threshold", threshold)
-    items = _items_of(input, genome)
+    items, given = items_of(input, genome), model
     model = _for_items(model, items)
     named = named_outputs(model)
     heads = heads_of([model], "segment" if head is None and "segment" in named else head)
@@ -112,8 +119,22 @@ def segment(
         )
     tiles = Tiles(items, predictor.geometry, overlap, inside=tokenizer_of(model) is not None)
     layout = _layout(items, model, predictor)
-    windows = stream(predictor, tiles, predictor.models, batch_size=batch_size, progress=progress, doing="segmenting")
-    array = assemble(_assembled(windows, tiles), layout, None if as_intervals else out)
+    units = Stretches(predictor, tiles, layout.chunk)
+    size = None if batch_size is None else positive_int("batch_size", batch_size)
+    work = Work(units, predictor.models, layout, batch_size=size, progress=progress, engine=runner, doing="segmenting")
+    if path is None:
+        array = work.in_memory()
+    else:
+        if is_bigwig(path):
+            check_bigwig(layout, path)
+        settings = {
+            "model": of_model(given),
+            "sequences": fingerprint(items),
+            "head": heads[0],
+            "overlap": tiles.step,
+            "backend": keras.backend.backend(),
+        }
+        array = work.to_file(path, settings, resume=resume, overwrite=overwrite)
     found = array.rename(region="sequence", bin="position", track="feature")
     if out is not None and as_intervals:
         write_intervals(out, intervals(found, threshold), source=str(found.attrs["model"]))
@@ -158,62 +179,6 @@ def intervals(found: xr.DataArray, threshold: float = 0.5) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@dataclass(frozen=True)
-class Item:
-    """A sequence to be segmented, of its own or a part of a chromosome."""
-
-    label: str
-    chrom: str
-    start: int
-    length: int
-    size: int
-    """Bases of the chromosome, or of the sequence itself."""
-    fetch: Callable[[int, int], NDArray[np.float32]] = field(repr=False)
-    """One-hot bases from a start to an end on the chromosome; zeros beyond its ends."""
-
-
-def _items_of(source: Any, genome: Any) -> list[Item]:
-    found = contents_of(source, genome)
-    if isinstance(found, GenomeRegions):
-        check_regions(found.regions, found.genome)
-
-        def fetch_of(chrom: str) -> Callable[[int, int], NDArray[np.float32]]:
-            return lambda start, end: one_hot(found.genome.fetch(chrom, start, end))
-
-        return [
-            Item(
-                r.name or str(r),
-                r.chrom,
-                r.start,
-                r.end - r.start,
-                found.genome.chromosomes[r.chrom],
-                fetch_of(r.chrom),
-            )
-            for r in found.regions
-        ]
-    if isinstance(found, Sequences):
-        names = found.names or [f"sequence_{i}" for i in range(len(found.sequences))]
-        arrays = [one_hot(sequence) for sequence in found.sequences]
-    else:
-        arrays = list(check_one_hot(found).astype(np.float32))
-        names = [f"sequence_{i}" for i in range(len(arrays))]
-    empty = [name for name, array in zip(names, arrays, strict=True) if not len(array)]
-    if empty:
-        raise SequenceError(f"Sequence {empty[0]!r} is empty.")
-    return [
-        Item(name, name, 0, len(array), len(array), _part_of(array)) for name, array in zip(names, arrays, strict=True)
-    ]
-
-
-def _part_of(array: NDArray[np.float32]) -> Callable[[int, int], NDArray[np.float32]]:
-    def fetch(start: int, end: int) -> NDArray[np.float32]:
-        part = array[max(start, 0) : max(end, 0)]
-        before = min(max(-start, 0), end - start)
-        return np.pad(part, ((before, end - start - before - len(part)), (0, 0)))
-
-    return fetch
-
-
 def _for_items(model: keras.Model, items: Sequence[Item]) -> keras.Model:
     """The model, with a fixed length, and for tokens one that no chromosome or sequence is shorter than."""
     window, words = input_bases(model), tokenizer_of(model)
@@ -228,68 +193,6 @@ def _for_items(model: keras.Model, items: Sequence[Item]) -> keras.Model:
             f"has {shortest:,}."
         )
     return with_input_length(model, min(shortest, window or ANY_LENGTH_WINDOW) // step * step)
-
-
-class Tiles(Windows):
-    """Windows of a model that together cover sequences of any length.
-
-    Parameters
-    ----------
-    items
-        The sequences.
-    geometry
-        Of the model.
-    overlap
-        Bases that the outputs of neighbouring windows share, at least; default a quarter.
-    inside
-        Whether windows must not reach beyond a chromosome's ends.
-    """
-
-    def __init__(self, items: Sequence[Item], geometry: Geometry, overlap: int | None, *, inside: bool) -> None:
-        self.items, self.geometry = items, geometry
-        span = geometry.output_length
-        shared = span // 4 if overlap is None else int_at_least("overlap", overlap, 0)
-        if shared >= span:
-            raise GeometryError(f"overlap must be smaller than the model's output of {span:,} bp; got {overlap:,}.")
-        #: Item and first base of the output on its chromosome, window by window.
-        self.places = [
-            (i, start) for i, item in enumerate(items) for start in _starts(item, span, span - shared, inside)
-        ]
-        labels = [items[i].label for i, _ in self.places]
-        super().__init__(geometry.input_length, labels, (), {})
-
-    def batch(self, start: int, stop: int) -> NDArray[np.float32]:
-        places = [(self.items[i], first - self.geometry.crop) for i, first in self.places[start:stop]]
-        return np.stack([item.fetch(first, first + self.length) for item, first in places])
-
-
-def _starts(item: Item, span: int, step: int, inside: bool) -> list[int]:
-    """First bases of outputs that cover an item, the last one ending where the item ends."""
-    first, last = item.start, item.start + item.length - span
-    # one is enough for what is shorter: in the middle
-    starts = [*range(first, last, step), last] if last > first else [(first + last) // 2]
-    return [min(max(start, 0), item.size - span) for start in starts] if inside else starts
-
-
-def _assembled(
-    blocks: Iterator[tuple[int, NDArray[np.float32]]], tiles: Tiles
-) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """Item, 0 and values of the whole of it, ``(length, features)``, as soon as its last window is there."""
-    span, values = tiles.geometry.output_length, np.empty((0, 0), np.float32)
-    for first, block in blocks:
-        for n, window in enumerate(block, first):
-            i, start = tiles.places[n]
-            item = tiles.items[i]
-            before = tiles.places[n - 1] if n else (-1, 0)
-            after = tiles.places[n + 1] if n + 1 < len(tiles.places) else (-1, 0)
-            if before[0] != i:
-                values = np.empty((item.length, window.shape[-1]), np.float32)
-            # halfway between the centres of neighbours
-            low = (before[1] + start + span) // 2 if before[0] == i else item.start
-            high = (after[1] + start + span) // 2 if after[0] == i else item.start + item.length
-            values[low - item.start : high - item.start] = window[low - start : high - start]
-            if after[0] != i:
-                yield i, 0, values
 
 
 def feature_names(model: keras.Model, count: int) -> list[str]:
