@@ -115,9 +115,9 @@ def main() -> None:
     lines = [
         f"# Stages of the network {given.model} on {backend}",
         "",
-        f"One window, {'the network as it is built' if given.plain else 'as it is predicted'}, cut into stages that run "
-        f"by themselves: multiply-adds, median seconds of {given.runs} runs, and the rate as a share of that of a matrix "
-        f"product of {measuring.SIDE:,} by {measuring.SIDE:,} in NumPy before and after.",
+        f"One window, as it is {'built' if given.plain else 'predicted'}, cut into stages that run by themselves: "
+        f"multiply-adds, median seconds of {given.runs} runs, and the rate as a share of that of a matrix product of "
+        f"{measuring.SIDE:,} by {measuring.SIDE:,} in NumPy before and after.",
         "",
         "| stage | multiply-adds | seconds | GFLOP/s | share of a matrix product's rate |",
         "|---|---:|---:|---:|---:|",

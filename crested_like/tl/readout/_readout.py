@@ -175,6 +175,10 @@ class Readout:
             log.warning("Tracks are labelled by number, because their table cannot be fetched: %s", error)
             return None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For other processes: without what is known of models of this one."""
+        return {name: value for name, value in self.__dict__.items() if name != "_known"}
+
     @cached_property
     def _known(self) -> weakref.WeakKeyDictionary[keras.Model, tuple[Any, Any]]:
         """What was settled of models: a readout is bound to a new window for each variant."""
