@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -33,17 +32,47 @@ PACKAGES = {
 # --- in the process that is measured -----------------------------------------------------------------------------
 
 
-def timed(predict: Callable[[Any], Any], x: Any, device_gb: Callable[[], float | None] = lambda: None) -> dict:
-    """Seconds of one prediction, of the clock and of all processors, and the highest memory so far."""
+class Memory:
+    """The highest resident memory of this process, and of it what a prediction takes beyond what was there before."""
+
+    def __init__(self) -> None:
+        self.highest, self._before = 0.0, 0.0
+
+    def begin(self) -> None:
+        """Look at it before a prediction, and forget the highest so far (Linux)."""
+        self._note()
+        STATUS.with_name("clear_refs").write_text("5")
+        self._before = self._told("VmRSS")
+
+    def end(self) -> float:
+        """What the prediction took at most, in GB."""
+        return self._note() - self._before
+
+    def _note(self) -> float:
+        now = self._told("VmHWM")
+        self.highest = max(self.highest, now)
+        return now
+
+    @staticmethod
+    def _told(name: str) -> float:
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1]) * 1024 / 1e9
+
+
+#: Where Linux tells what a process is like.
+STATUS = Path("/proc/self/status")
+
+
+def timed(
+    predict: Callable[[Any], Any], x: Any, memory: Memory, device_gb: Callable[[], float | None] = lambda: None
+) -> dict:
+    """Seconds of one prediction, of the clock and of all processors, and its memory."""
+    memory.begin()
     before, used = time.perf_counter(), time.process_time()
     shape = np.asarray(predict(x)).shape
-    return {
-        "seconds": time.perf_counter() - before,
-        "processor_seconds": time.process_time() - used,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        "device_gb": device_gb(),
-        "output_shape": shape,
-    }
+    took = {"seconds": time.perf_counter() - before, "processor_seconds": time.process_time() - used}
+    own = memory.end()
+    return {**took, "own_gb": own, "peak_gb": memory.highest, "device_gb": device_gb(), "output_shape": shape}
 
 
 def take_turns(
@@ -68,12 +97,16 @@ def take_turns(
     """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # packages print, too
-    start = time.perf_counter()
+    start, memory = time.perf_counter(), Memory()
     predict = build()
     told = {"build_seconds": time.perf_counter() - start, "versions": installed(*packages)}
-    print(json.dumps({**told, **timed(predict, x if first is None else first, device_gb)}), file=answers, flush=True)
+    print(
+        json.dumps({**told, **timed(predict, x if first is None else first, memory, device_gb)}),
+        file=answers,
+        flush=True,
+    )
     for _ in sys.stdin:
-        print(json.dumps(timed(predict, x, device_gb)), file=answers, flush=True)
+        print(json.dumps(timed(predict, x, memory, device_gb)), file=answers, flush=True)
 
 
 def installed(*packages: str) -> dict[str, str]:
@@ -186,6 +219,7 @@ def summary(entry: Mapping[str, Any]) -> dict:
     return {
         **{name: median(one[name] for one in rounds) for name in ("seconds", "processor_seconds", "machine_gflops")},
         "peak_gb": max(one["peak_gb"] for one in rounds),
+        "own_gb": max(one.get("own_gb", 0.0) for one in rounds),
         "device_gb": rounds[-1].get("device_gb"),
         "spread": [pick(one["seconds"] for one in rounds) for pick in (min, max)],
         "warm_up": entry["warm_up"]["build_seconds"] + entry["warm_up"]["seconds"],

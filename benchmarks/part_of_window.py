@@ -52,21 +52,22 @@ def table(report: dict) -> str:
         "# Part of a Borzoi window on the CPU",
         "",
         f"`tl.accelerate(model, tracks=, bins=)` of one window of {LENGTH:,} bp of human DNA, float32: each selection "
-        "in a process of its own, in turns; median of so many rounds, in brackets the least and the most.",
+        "in a process of its own, in turns; median of so many rounds, in brackets the least and the most. The highest "
+        "resident memory of the process, and what the prediction took of it beyond the network and its libraries.",
         "",
-        "| backend | tracks | bins | rounds | seconds | peak memory |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| backend | tracks | bins | rounds | seconds | peak memory | of it the prediction |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     rows = {name: measuring.summary(entry) for name, entry in report["contestants"].items()}
     for name, row in rows.items():
         backend, selection = name.split("/")
         if "error" in row:
-            lines.append(f"| {backend} | {selection} | | | {row['error']} | |")
+            lines.append(f"| {backend} | {selection} | | | {row['error']} | | |")
             continue
         (tracks, bins), (low, high) = SELECTIONS[selection], row["spread"]
         lines.append(
             f"| {backend} | {tracks:,} | {bins:,} | {row['count']} | {row['seconds']:.1f} ({low:.1f} to {high:.1f}) | "
-            f"{row['peak_gb']:.1f} GB |"
+            f"{row['peak_gb']:.1f} GB | {row['own_gb']:.2f} GB |"
         )
     good = [row for row in rows.values() if "error" not in row]
     command = f"python benchmarks/part_of_window.py --rounds {measuring.rounds_of(good)}"
