@@ -112,7 +112,7 @@ def main() -> None:
         command = [sys.executable, __file__, "--drive", str(workers), str(units), str(seconds)]
         environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        row = json.loads(done.stdout.splitlines()[-1])
+        row = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))  # Ray prints, too
         print(row, flush=True)
         return row
 
