@@ -73,7 +73,7 @@ def test_an_interrupted_run_goes_on(model, genome, stretches, ending, tmp_path, 
         tl.segment(REGIONS, model, genome, out=cut, batch_size=2)
     assert set(calls) == {2}, "batches are never smaller"
     before = len(calls)
-    with pytest.raises(ResumeError, match="overlap was"):
+    with pytest.raises(ResumeError, match="overlap was 24, now 0"):
         tl.segment(REGIONS, model, genome, out=cut, batch_size=2, overlap=0)
     tl.segment(REGIONS, model, genome, out=cut, batch_size=2)
     again = len(calls) - before

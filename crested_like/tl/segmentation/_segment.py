@@ -131,7 +131,7 @@ def segment(
             "model": of_model(given),
             "sequences": fingerprint(items),
             "head": heads[0],
-            "overlap": tiles.step,
+            "overlap": tiles.overlap,
             "backend": keras.backend.backend(),
         }
         array = work.to_file(path, settings, resume=resume, overwrite=overwrite)

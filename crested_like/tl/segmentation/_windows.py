@@ -48,8 +48,8 @@ class Tiles(Windows):
         self.places = [
             (i, start) for i, item in enumerate(items) for start in _starts(item, span, span - shared, inside)
         ]
-        #: Bases from one window to the next.
-        self.step = span - shared
+        #: Bases that neighbouring windows share, and from the start of one to that of the next.
+        self.overlap, self.step = shared, span - shared
         labels = [items[i].label for i, _ in self.places]
         super().__init__(geometry.input_length, labels, (), {})
 
